@@ -1,0 +1,1 @@
+//! Password hashes in Django's encodings, and the actor that computes them.

@@ -1,0 +1,14 @@
+//! What two services must agree on. Imports no other room of the workspace.
+
+pub mod clock;
+pub mod email_job;
+pub mod env;
+pub mod headers;
+pub mod jwt;
+pub mod logging;
+pub mod pool;
+pub mod queue;
+pub mod random;
+pub mod request_id;
+pub mod secret;
+pub mod shutdown;
