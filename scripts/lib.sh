@@ -1,0 +1,264 @@
+# shellcheck shell=bash
+# Common parts of the scripts in this folder. Sourced, never run.
+set -euo pipefail
+
+caller_dir=$PWD
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+# shellcheck disable=SC2034 # Used by the scripts that source this file.
+suites_dir=$root/../shared # Test suites kept beside the project; a clone does not need them.
+target_dir=${CARGO_TARGET_DIR:-target}
+[[ $target_dir == /* ]] || target_dir=$root/$target_dir
+mkdir -p "$target_dir"
+
+export CARGO_TERM_COLOR=never NO_COLOR=1 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+
+# Which program the suites start. These two are the scripts' own; all other GATEHOUSE_ variables are settings of the
+# program, and a developer's must not reach the servers that are started here.
+gatehouse_bin=${GATEHOUSE_BIN:-}
+cargo_profile=${GATEHOUSE_PROFILE:-release}
+for name in $(compgen -e GATEHOUSE_); do unset "$name"; done
+
+say() { printf '%s\n' "$*"; }
+
+# die SENTENCE: for what the caller can mend; a failed check is exit 1.
+die() {
+  printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+  exit 2
+}
+
+# absolute PATH: as seen from where the script was called.
+absolute() {
+  case $1 in
+    /*) printf '%s\n' "$1" ;;
+    *) printf '%s\n' "$caller_dir/$1" ;;
+  esac
+}
+
+# need_value OPTION VALUE...: dies when an option stands without its value.
+need_value() { [[ $# -ge 2 && -n $2 ]] || die "$1 needs a value"; }
+
+# --- what has to be installed -------------------------------------------------------------------------------------
+
+# install_debian PACKAGE...: as root on Debian or Ubuntu, or fails.
+install_debian() {
+  [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null || return 1
+  say "installing with apt-get: $*"
+  local log=$target_dir/apt.log
+  export DEBIAN_FRONTEND=noninteractive
+  if ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"; } \
+    </dev/null >"$log" 2>&1; then
+    tail -n 5 "$log" >&2
+    return 1
+  fi
+}
+
+# need_command COMMAND PACKAGE...: installs the packages when the command is missing.
+need_command() {
+  local command=$1
+  shift
+  command -v "$command" >/dev/null && return
+  install_debian "$@" || die "$command is missing: install it with 'apt-get install $*' (as root), or as your system does it"
+}
+
+need_cargo() {
+  command -v cargo >/dev/null || die "cargo is missing: install Rust with rustup, see https://rustup.rs"
+  need_command cc gcc libc6-dev
+}
+
+# A Python with scripts/requirements.txt in target/venv; its interpreter is in $python.
+need_python_venv() {
+  need_command python3 python3 python3-venv
+  local venv=$target_dir/venv lock
+  python=$venv/bin/python
+  exec {lock}>"$venv.lock"
+  if command -v flock >/dev/null; then flock "$lock"; fi
+  if ! cmp -s scripts/requirements.txt "$venv/requirements.done" || ! "$python" -c '' 2>/dev/null; then
+    say "making the Python environment $venv"
+    make_venv "$venv"
+    "$python" -m pip install --quiet --disable-pip-version-check --no-input -r scripts/requirements.txt \
+      || die "the Python packages of scripts/requirements.txt cannot be installed: see pip's message above"
+    cp scripts/requirements.txt "$venv/requirements.done"
+  fi
+  exec {lock}>&-
+}
+
+make_venv() {
+  rm -rf "$1"
+  python3 -m venv "$1" >"$target_dir/venv.log" 2>&1 && return
+  rm -rf "$1"
+  if install_debian python3-venv && python3 -m venv "$1" >"$target_dir/venv.log" 2>&1; then return; fi
+  tail -n 3 "$target_dir/venv.log" >&2
+  die "python3 cannot make virtual environments: install the package python3-venv (as root: apt-get install python3-venv)"
+}
+
+# --- processes and folders ----------------------------------------------------------------------------------------
+
+process_ids=()
+scratch=
+keep_scratch=
+
+# A folder for this run, in $scratch; removed at the end unless keep_scratch is set.
+make_scratch() { scratch=$(mktemp -d "$target_dir/$(basename "$0" .sh).XXXXXX"); }
+
+# start_process LOG COMMAND...: in the background; its id is in $started_pid.
+start_process() {
+  local log=$1
+  shift
+  "$@" >"$log" 2>&1 </dev/null &
+  started_pid=$!
+  process_ids+=("$started_pid")
+}
+
+is_running() { kill -0 "$1" 2>/dev/null; }
+
+# stop_process PID [SECONDS]: TERM, then KILL when it has not ended in time. Fails when it had to be killed.
+stop_process() {
+  local pid=$1 tenths=$((${2:-30} * 10)) id kept=() status=0
+  kill -TERM "$pid" 2>/dev/null || true
+  while is_running "$pid" && ((tenths-- > 0)); do sleep 0.1; done
+  if is_running "$pid"; then
+    kill -KILL "$pid" 2>/dev/null || true
+    status=1
+  fi
+  wait "$pid" 2>/dev/null || true
+  for id in "${process_ids[@]}"; do [[ $id == "$pid" ]] || kept+=("$id"); done
+  process_ids=("${kept[@]}")
+  return "$status"
+}
+
+cleanup() {
+  local status=$? pid
+  trap - EXIT INT TERM
+  for pid in "${process_ids[@]}"; do stop_process "$pid" 5 || true; done
+  if [[ -n $scratch && -d $scratch ]]; then
+    if [[ -n $keep_scratch ]]; then say "logs and data are kept in $scratch" >&2; else rm -rf "$scratch"; fi
+  fi
+  exit "$status"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# free_ports COUNT: loopback ports that are free now, below the range from which the kernel takes clients' ports.
+free_ports() {
+  python3 - "$1" <<'PY'
+import random, socket, sys
+held = []
+while len(held) < int(sys.argv[1]):
+    listener = socket.socket()
+    try:
+        listener.bind(("127.0.0.1", random.randrange(20000, 32000)))
+        held.append(listener)
+    except OSError:
+        listener.close()
+print(*(listener.getsockname()[1] for listener in held))
+PY
+}
+
+random_secret() { python3 -c 'import secrets; print(secrets.token_urlsafe(48))'; }
+
+# wait_for_http URL PID [SECONDS]: until the server answers with a status below 500. Fails when it ended or is too slow.
+wait_for_http() {
+  python3 - "$1" "$2" "${3:-20}" <<'PY'
+import os, sys, time, urllib.error, urllib.request
+url, pid, deadline = sys.argv[1], int(sys.argv[2]), time.monotonic() + float(sys.argv[3])
+while time.monotonic() < deadline:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        sys.exit(1)
+    try:
+        urllib.request.urlopen(url, timeout=2).close()
+        sys.exit(0)
+    except urllib.error.HTTPError as error:
+        if error.code < 500:
+            sys.exit(0)
+    except OSError:
+        pass
+    time.sleep(0.05)
+sys.exit(1)
+PY
+}
+
+# wait_for_port PORT PID [SECONDS]
+wait_for_port() {
+  local tenths=$((${3:-10} * 10))
+  while ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; do
+    if ! is_running "$2" || ((tenths-- <= 0)); then return 1; fi
+    sleep 0.1
+  done
+}
+
+# --- the program --------------------------------------------------------------------------------------------------
+
+# Sets $gatehouse_bin, building the program unless one was named.
+need_gatehouse() {
+  if [[ -n $gatehouse_bin ]]; then
+    gatehouse_bin=$(absolute "$gatehouse_bin")
+    [[ -x $gatehouse_bin && ! -d $gatehouse_bin ]] || die "$gatehouse_bin is not a program"
+    return
+  fi
+  need_cargo
+  local folder
+  case $cargo_profile in
+    dev) folder=debug ;;
+    release) folder=release ;;
+    *) die "GATEHOUSE_PROFILE is \"$cargo_profile\", not dev or release" ;;
+  esac
+  say "building the program (profile $cargo_profile)"
+  cargo build --quiet --locked --package gatehouse --profile "$cargo_profile" || die "the program does not build"
+  gatehouse_bin=$target_dir/$folder/gatehouse
+}
+
+# start_gatehouse DIR NAME=VALUE...: the embedded stack with a fresh data folder below DIR, on free ports, with the
+# settings given. Waits until it answers. Sets $base_url, $server_pid and $server_log, and writes DIR/users, which is
+# `gatehouse users` with the same settings.
+start_gatehouse() {
+  local dir=$1 port identity_port
+  shift
+  mkdir -p "$dir"
+  read -r port identity_port < <(free_ports 2)
+  base_url=http://127.0.0.1:$port
+  server_log=$dir/gatehouse.log
+  local settings=(
+    "GATEHOUSE_DATA_DIR=$dir/data"
+    "GATEHOUSE_PUBLIC_URL=$base_url"
+    "GATEHOUSE_GATEWAY_LISTEN=127.0.0.1:$port"
+    "GATEHOUSE_IDENTITY_LISTEN=127.0.0.1:$identity_port"
+    "$@"
+  )
+  {
+    printf '#!/bin/sh\nexec env'
+    printf ' %q' "${settings[@]}" "$gatehouse_bin" users
+    printf ' "$@"\n'
+  } >"$dir/users"
+  chmod +x "$dir/users"
+  start_process "$server_log" env "${settings[@]}" "$gatehouse_bin"
+  server_pid=$started_pid
+  if ! wait_for_http "$base_url/api/auth/token/verify/" "$server_pid" 30; then
+    say "the program did not answer on $base_url within 30 s; the end of its log:" >&2
+    tail -n 20 "$server_log" >&2
+    stop_process "$server_pid" 2 || true
+    return 1
+  fi
+}
+
+# stop_gatehouse: stops it, and prints what was wrong with it beside its answers, one line each: an early end, a slow
+# stop, a panic, a secret in its log. Fails when there was anything.
+stop_gatehouse() {
+  local problems=()
+  is_running "$server_pid" || problems+=("it ended by itself")
+  stop_process "$server_pid" 30 || problems+=("it did not stop within 30 s of SIGTERM")
+  if grep -q 'panicked at' "$server_log"; then
+    problems+=("it panicked: $(grep -m 1 'panicked at' "$server_log")")
+  fi
+  # JSON Web Tokens, the suites' passwords, the mail addresses of their users, private keys.
+  local secrets='eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.|Zx9-quartz|Nw7-basalt|Vx7-[a-z0-9]{14}-Qm|[a-z0-9]@(mail\.test|example\.org)|PRIVATE KEY'
+  if grep -qE "$secrets" "$server_log"; then
+    problems+=("its log holds a secret or an address: $(grep -m 1 -oE ".{0,60}($secrets).{0,20}" "$server_log")")
+  fi
+  ((${#problems[@]} == 0)) && return
+  printf 'FAIL the program: %s\n' "${problems[@]}"
+  return 1
+}

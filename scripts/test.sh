@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# Everything that has to pass before a change is taken: what continuous integration runs, and what a developer types.
+#
+#   scripts/test.sh [STEP ...]
+#
+# Steps, in order: scripts fmt clippy doc deny tests build conformance security crash. Default: all of them. A failed
+# step does not keep the others from running. The last line is "N passed, N failed": the checks of all test runners
+# together, and one failed for a step that failed without a count. Exit status: 1 when any failed.
+#
+# As root on Debian it installs what is missing (compiler, Python); otherwise it says what to install. The suites of
+# conformance and security are optional: they are run when they stand beside the project in ../shared.
+# Environment: GATEHOUSE_PROFILE=dev or release (default) is the build that the suites start.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+all_steps=(scripts fmt clippy doc deny tests build conformance security crash)
+steps=()
+while (($# > 0)); do
+  case $1 in
+    -h | --help) sed -n '2,/^source/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
+    *) [[ " ${all_steps[*]} " == *" $1 "* ]] || die "unknown step \"$1\"; see --help"; steps+=("$1"); shift ;;
+  esac
+done
+((${#steps[@]} > 0)) || steps=("${all_steps[@]}")
+
+# One set of features for clippy, doc and tests, so that each dependency is built once for them.
+whole_workspace=(--workspace --all-features --locked)
+case $cargo_profile in dev) program=$target_dir/debug/gatehouse ;; *) program=$target_dir/$cargo_profile/gatehouse ;; esac
+[[ -z $gatehouse_bin ]] || program=$(absolute "$gatehouse_bin")
+logs=$target_dir/test-logs
+mkdir -p "$logs"
+
+# --- the steps: each is one function, run in its own shell; 99 is "left out", with the reason printed --------------
+
+step_scripts() {
+  # `bash -n` reads one file at a time.
+  local file
+  for file in scripts/*.sh .ci/run; do bash -n "$file"; done
+  python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/*.py
+  if command -v shellcheck >/dev/null; then shellcheck -x -P scripts scripts/*.sh .ci/run; else say "shellcheck is not installed: only the syntax was checked"; fi
+}
+
+step_fmt() { cargo fmt --all --check; }
+
+# Warnings are errors here only, so that a new compiler does not break anybody's checkout.
+step_clippy() { cargo clippy "${whole_workspace[@]}" --all-targets -- -D warnings; }
+
+step_doc() { RUSTDOCFLAGS="-D warnings" cargo doc "${whole_workspace[@]}" --no-deps --document-private-items; }
+
+step_deny() {
+  command -v cargo-deny >/dev/null || { say "cargo-deny is not installed: licences, bans and sources were not checked (cargo install cargo-deny)"; return 99; }
+  # Advisories need the network, and new ones must not fail an old commit: `cargo deny check advisories` by hand.
+  cargo deny --all-features --locked check --hide-inclusion-graph bans licenses sources
+}
+
+step_tests() { cargo test "${whole_workspace[@]}" --no-fail-fast; }
+
+step_build() {
+  [[ -z $gatehouse_bin ]] || { say "GATEHOUSE_BIN names a program"; return 99; }
+  if [[ $cargo_profile == dev ]]; then cargo build "${whole_workspace[@]}" --bin gatehouse; return; fi
+  cargo build --locked --package gatehouse --profile "$cargo_profile"
+}
+
+have_program() { [[ -x $program ]] || { say "there is no program $program: run 'scripts/test.sh build' first"; return 1; }; }
+
+step_conformance() {
+  [[ -f $suites_dir/conformance/harness.py ]] || { say "../shared/conformance is not there: left out"; return 99; }
+  have_program && scripts/conformance.sh --bin "$program"
+}
+
+step_security() {
+  [[ -f $suites_dir/security/lib.py ]] || { say "../shared/security is not there: left out"; return 99; }
+  have_program && scripts/security.sh --bin "$program"
+}
+
+step_crash() { have_program && scripts/crash_test.py --bin "$program" --rounds 6 --self-check; }
+
+# --- running them -------------------------------------------------------------------------------------------------
+
+# counts_of LOG: "passed failed", summed over the closing lines of cargo's test runs, or of our own scripts.
+counts_of() {
+  awk '
+    /^test result: / { for (i = 2; i <= NF; i++) { if ($i == "passed;") p += $(i - 1); if ($i == "failed;") f += $(i - 1) } }
+    /^[0-9]+ passed, [0-9]+ failed$/ { last_p = $1; last_f = $3 }
+    END { print p + last_p + 0, f + last_f + 0 }
+  ' "$1"
+}
+
+need_cargo
+need_command python3 python3 python3-venv
+
+total_passed=0
+total_failed=0
+table=()
+failed_steps=()
+for step in "${steps[@]}"; do
+  printf '\n=== %s\n' "$step"
+  begin=$SECONDS
+  status=0
+  # Not `if step...` nor `step... ||`: these would switch off the shell's -e inside the step.
+  set +e
+  (set -e; "step_$step") 2>&1 </dev/null | tee "$logs/$step.log"
+  status=${PIPESTATUS[0]}
+  set -e
+  took=$((SECONDS - begin))
+  read -r passed failed < <(counts_of "$logs/$step.log")
+  if ((status == 0 && failed > 0)); then status=1; fi
+  if ((status != 0 && status != 99 && failed == 0)); then failed=1; fi
+  total_passed=$((total_passed + passed))
+  total_failed=$((total_failed + failed))
+  case $status in
+    0) result=ok ;;
+    99) result="left out" ;;
+    *)
+      result=FAILED
+      failed_steps+=("$step")
+      say "step $step failed; to run it alone: scripts/test.sh $step"
+      ;;
+  esac
+  say "=== $step: $result in $took s"
+  table+=("$(printf '%-12s %6s s  %-8s %6s passed %5s failed' "$step" "$took" "$result" "$passed" "$failed")")
+done
+
+say ""
+printf '%s\n' "${table[@]}"
+if ((${#failed_steps[@]} > 0)); then say "failed: ${failed_steps[*]} (logs in $logs; one alone: scripts/test.sh ${failed_steps[0]})"; fi
+say "$total_passed passed, $total_failed failed"
+((${#failed_steps[@]} == 0))

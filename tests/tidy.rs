@@ -1,0 +1,305 @@
+//! House rules that a machine can check: who may import whom, pairs that must stay pairs, documents that must exist.
+//! Each test names its rule; a failure lists every place that breaks it. The rules and their reasons: `CONTRIBUTING.md`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use source_tree::{
+    all_files, assert_none, files, folders, has_extension, is_test_file, read, root, rust_files,
+};
+
+#[path = "tidy/imports.rs"]
+mod imports;
+#[path = "tidy/source_tree.rs"]
+mod source_tree;
+
+/// Source files that may be longer than [`MAX_LINES`], each with its reason.
+const LONG_FILES: &[(&str, &str)] = &[];
+
+/// Past this a file has two subjects.
+const MAX_LINES: usize = 400;
+
+/// Documents that a reader looks for.
+const DOCUMENTS: &[&str] = &[
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "LICENSE",
+    "LICENSE-MIT",
+    "LICENSE-APACHE",
+    ".env.example",
+    "docs/ARCHITECTURE.md",
+    "docs/LOGGING.md",
+    "docs/GLOSSARY.md",
+    "docs/adr/0000-template.md",
+];
+
+#[test]
+fn every_migration_exists_for_both_databases_with_its_way_up_and_down() {
+    let databases = ["sqlite", "postgres"];
+    let of = |database: &str| folders(&format!("identity-svc/migrations/{database}"));
+    let all: BTreeSet<String> = databases.iter().flat_map(|database| of(database)).collect();
+    let mut broken = Vec::new();
+    for (database, migration) in databases
+        .iter()
+        .flat_map(|database| all.iter().map(move |name| (database, name)))
+    {
+        for part in ["up.sql", "down.sql"] {
+            let path = format!("identity-svc/migrations/{database}/{migration}/{part}");
+            if fs::read_to_string(root().join(&path))
+                .unwrap_or_default()
+                .trim()
+                .is_empty()
+            {
+                broken.push(format!("{path} is missing or empty"));
+            }
+        }
+    }
+    assert!(!all.is_empty(), "there is no migration");
+    assert_none(&broken);
+}
+
+#[test]
+fn every_mail_has_its_three_parts_in_every_language() {
+    let languages = folders("mailer-svc/templates");
+    let of = |language: &String| folders(&format!("mailer-svc/templates/{language}"));
+    let mails: BTreeSet<String> = languages.iter().flat_map(of).collect();
+    assert!(!mails.is_empty(), "there is no mail template");
+    let mut broken = Vec::new();
+    for (language, mail) in languages
+        .iter()
+        .flat_map(|language| mails.iter().map(move |mail| (language, mail)))
+    {
+        for part in ["subject.txt", "body.txt", "body.html"] {
+            let path = format!("mailer-svc/templates/{language}/{mail}/{part}");
+            if !root().join(&path).is_file() {
+                broken.push(format!("{path} is missing"));
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
+fn every_translated_text_exists_in_english() {
+    let mut broken = Vec::new();
+    for language in folders("identity-svc/locales") {
+        for file in files(&format!("identity-svc/locales/{language}")) {
+            let english = text_names(&format!("identity-svc/locales/en/{file}"));
+            let path = format!("identity-svc/locales/{language}/{file}");
+            for name in text_names(&path).difference(&english) {
+                broken.push(format!("{path}: {name} is not in en/{file}"));
+            }
+        }
+    }
+    assert!(
+        !text_files("identity-svc/locales/en").is_empty(),
+        "there is no English text"
+    );
+    assert_none(&broken);
+}
+
+#[test]
+fn every_setting_of_the_example_is_read_by_a_program() {
+    let read_somewhere = setting_names_in_sources();
+    let broken: Vec<String> = example_settings().difference(&read_somewhere).cloned().collect();
+    assert_none(&broken);
+}
+
+#[test]
+fn every_setting_that_a_program_reads_is_in_the_example() {
+    let listed = example_settings();
+    let is_listed = |name: &str| {
+        listed.contains(name)
+            || name
+                .strip_suffix("_FILE")
+                .is_some_and(|secret| listed.contains(secret))
+    };
+    let broken: Vec<String> = setting_names_in_sources()
+        .into_iter()
+        .filter(|name| !is_listed(name))
+        .collect();
+    assert_none(&broken);
+}
+
+#[test]
+fn every_source_file_says_what_it_is_for() {
+    let begins_well = |text: &str| text.starts_with("//!") || text.starts_with("// @generated");
+    let is_exempt = |name: &str| is_test_file(name) || name.ends_with("build.rs");
+    let sources = rust_files().into_iter().filter(|file| !is_exempt(&file.name));
+    let broken: Vec<String> = sources
+        .filter(|file| !begins_well(&file.text))
+        .map(|file| file.name)
+        .collect();
+    assert_none(&broken);
+}
+
+#[test]
+fn no_source_file_has_two_subjects() {
+    let mut broken = Vec::new();
+    for file in rust_files() {
+        let count = file.text.lines().count();
+        let may_be_long = LONG_FILES.iter().any(|(name, _)| *name == file.name);
+        if count > MAX_LINES && !may_be_long {
+            broken.push(format!(
+                "{} has {count} lines; {MAX_LINES} are the most",
+                file.name
+            ));
+        }
+    }
+    for (name, reason) in LONG_FILES {
+        let count = read(name).lines().count();
+        if count <= MAX_LINES || reason.is_empty() {
+            broken.push(format!(
+                "{name} need not be in LONG_FILES, or has no reason there"
+            ));
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
+fn every_actor_begins_with_its_card() {
+    let mut broken = Vec::new();
+    for file in rust_files() {
+        if is_test_file(&file.name) || !file.code().any(|(_, line)| line.contains(" Actor for ")) {
+            continue;
+        }
+        let card: String = file
+            .text
+            .lines()
+            .take_while(|line| line.starts_with("//!"))
+            .collect();
+        for entry in ["Owns:", "Receives:", "Bound:", "On panic:"] {
+            if !card.contains(entry) {
+                broken.push(format!("{}: the card lacks \"{entry}\"", file.name));
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
+fn nothing_depends_on_the_machine_it_was_written_on() {
+    // Taken apart, so that this file does not find itself.
+    let forbidden = [["/wo", "rk/"], ["/ro", "ot/"], ["/Us", "ers/"]].map(|parts| parts.concat());
+    let mut broken = Vec::new();
+    for name in all_files() {
+        let Ok(text) = fs::read_to_string(root().join(&name)) else {
+            continue;
+        };
+        for (number, line) in text.lines().enumerate() {
+            for word in forbidden.iter().filter(|word| line.contains(word.as_str())) {
+                broken.push(format!("{name}:{}: {word}", number + 1));
+            }
+        }
+    }
+    let lock = read("Cargo.lock");
+    let foreign = lock
+        .lines()
+        .filter(|line| line.starts_with("source = ") && !line.contains("github.com/rust-lang/"));
+    broken.extend(foreign.map(|line| format!("Cargo.lock: {line}")));
+    assert_none(&broken);
+}
+
+#[test]
+fn documents_exist_and_their_links_lead_to_files() {
+    let mut broken: Vec<String> = DOCUMENTS
+        .iter()
+        .filter(|name| !root().join(name).is_file())
+        .map(|name| format!("{name} is missing"))
+        .collect();
+    for name in all_files().iter().filter(|name| has_extension(name, "md")) {
+        let folder = root()
+            .join(name)
+            .parent()
+            .map(Path::to_path_buf)
+            .unwrap_or_default();
+        for target in link_targets(&read(name)) {
+            if !folder.join(&target).exists() {
+                broken.push(format!("{name}: the link to {target} leads nowhere"));
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
+fn every_decision_gives_context_options_choice_and_price() {
+    let mut broken = Vec::new();
+    for name in files("docs/adr") {
+        let text = read(&format!("docs/adr/{name}"));
+        for heading in ["## Context", "## Options", "## Choice", "## Price"] {
+            if !text.contains(heading) {
+                broken.push(format!("docs/adr/{name} lacks \"{heading}\""));
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
+/// The names of the settings that `.env.example` lists, set or commented out.
+fn example_settings() -> BTreeSet<String> {
+    let text = read(".env.example");
+    let lines = text
+        .lines()
+        .filter_map(|line| line.trim_start_matches('#').split_once('='));
+    lines
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| is_setting_name(name))
+        .collect()
+}
+
+/// The names of settings that the programs' code holds as string literals; tests and comments do not count.
+fn setting_names_in_sources() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for file in rust_files().iter().filter(|file| !is_test_file(&file.name)) {
+        for (_, line) in file.code() {
+            names.extend(
+                line.split('"')
+                    .filter(|part| is_setting_name(part))
+                    .map(str::to_owned),
+            );
+        }
+    }
+    names
+}
+
+fn is_setting_name(text: &str) -> bool {
+    let rest = text.strip_prefix("GATEHOUSE_").unwrap_or_default();
+    let is_allowed = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    !rest.is_empty() && !rest.ends_with('_') && rest.chars().all(is_allowed)
+}
+
+/// The messages that a Fluent file defines.
+fn text_names(path: &str) -> BTreeSet<String> {
+    let text = read(path);
+    let lines = text
+        .lines()
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_alphabetic()));
+    lines
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, _)| name.trim().to_owned())
+        .collect()
+}
+
+fn text_files(folder: &str) -> Vec<String> {
+    files(folder)
+        .into_iter()
+        .filter(|name| Path::new(name).extension().is_some_and(|end| end == "ftl"))
+        .collect()
+}
+
+/// Where the links of a Markdown text lead, when that is inside the project.
+fn link_targets(text: &str) -> Vec<String> {
+    let targets = text
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split([')', ' ', '#']).next());
+    targets
+        .filter(|target| !target.is_empty() && !target.contains(':'))
+        .map(str::to_owned)
+        .collect()
+}
