@@ -36,7 +36,7 @@ suite=$(cd "${suite:-$harness}" 2>/dev/null && pwd) || die "there is no folder $
 
 pytest_options=(-p no:cacheprovider --rootdir "$suite")
 if [[ -f $suite/pytest.ini ]]; then pytest_options+=(-c "$suite/pytest.ini"); else pytest_options+=(-c "$harness/pytest.ini"); fi
-[[ -f $suite/conftest.py ]] || pytest_options+=(-p fixtures)
+[[ -f $suite/conftest.py ]] || pytest_options+=(-p conftest) # The harness's own.
 vectors=$suites_dir/contract/django-password-vectors.json
 
 need_python_venv
@@ -118,6 +118,4 @@ if ((passed + failed == 0)); then
   say "FAIL no test was run"
   failed=1
 fi
-((failed == 0)) || keep_scratch=yes
-say "$passed passed, $failed failed"
-((failed == 0))
+finish "$passed" "$failed"

@@ -9,7 +9,7 @@ the seed, and starts it again on the same data. At the end every registration th
 allowed: delivery is at least once. --self-check removes one mail by hand and demands that the loss is seen.
 
 Standard library only. The last line is "N passed, N failed": one check for each answered registration and one for each
-restart. Exit status: 1 when anything was lost, 2 when the test could not be made.
+restart. Exit status: 1 when anything was lost, 2 when there is no program.
 """
 import argparse
 import collections
@@ -207,14 +207,15 @@ def run(options, server):
     failures = restarts = 0
     slowest = server.start()
     if slowest is None:
-        sys.exit(f"the program did not answer within {START_LIMIT} s; see {server.log}")
+        print(f"FAIL the program did not answer within {START_LIMIT} s of its first start")
+        return 0, 1
     for number in range(1, options.rounds + 1):
         if not registrations.run(number, rng.uniform(0.05, 1.5)):
             print(f"FAIL round {number}: the program had ended by itself")
             failures += 1
         took = server.start()
         if took is None:
-            print(f"FAIL round {number}: no answer within {START_LIMIT} s after the restart; see {server.log}")
+            print(f"FAIL round {number}: no answer within {START_LIMIT} s after the restart")
             return len(registrations.answered), failures + 1
         slowest, restarts = max(slowest, took), restarts + 1
 

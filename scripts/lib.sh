@@ -101,6 +101,17 @@ keep_scratch=
 # A folder for this run, in $scratch; removed at the end unless keep_scratch is set.
 make_scratch() { scratch=$(mktemp -d "$target_dir/$(basename "$0" .sh).XXXXXX"); }
 
+# finish PASSED FAILED: the closing line and the exit status of a suite; after a failure its logs are kept.
+finish() {
+  if (($2 > 0)); then
+    keep_scratch=yes
+    say "logs and data are kept in $scratch"
+  fi
+  say "$1 passed, $2 failed"
+  (($2 == 0)) || exit 1
+  exit 0
+}
+
 # start_process LOG COMMAND...: in the background; its id is in $started_pid.
 start_process() {
   local log=$1
@@ -132,7 +143,7 @@ cleanup() {
   trap - EXIT INT TERM
   for pid in "${process_ids[@]}"; do stop_process "$pid" 5 || true; done
   if [[ -n $scratch && -d $scratch ]]; then
-    if [[ -n $keep_scratch ]]; then say "logs and data are kept in $scratch" >&2; else rm -rf "$scratch"; fi
+    [[ -n $keep_scratch ]] || rm -rf "$scratch"
   fi
   exit "$status"
 }
@@ -237,8 +248,9 @@ start_gatehouse() {
   start_process "$server_log" env "${settings[@]}" "$gatehouse_bin"
   server_pid=$started_pid
   if ! wait_for_http "$base_url/api/auth/token/verify/" "$server_pid" 30; then
-    say "the program did not answer on $base_url within 30 s; the end of its log:" >&2
-    tail -n 20 "$server_log" >&2
+    if is_running "$server_pid"; then say "FAIL the program did not answer on $base_url within 30 s"; else say "FAIL the program ended at its start"; fi
+    say "the end of its log:"
+    tail -n 20 "$server_log"
     stop_process "$server_pid" 2 || true
     return 1
   fi

@@ -110,6 +110,4 @@ for file in "${scripts[@]}"; do
     *) run_script "$name" "$file" "${no_limits[@]}" "${cheap_hash[@]}" "${hs256[@]}" ;;
   esac
 done
-((failed == 0)) || keep_scratch=yes
-say "$passed passed, $failed failed"
-((failed == 0))
+finish "$passed" "$failed"
