@@ -1,0 +1,258 @@
+//! Fills the templates of a mail with the facts of its job.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
+use shared::email_job::{Link, LinkMail, Mail};
+use unic_langid::LanguageIdentifier;
+
+use crate::durations::Durations;
+use crate::templates::{self, DURATIONS, FALLBACK_LANGUAGE, PARTS, Sources, TemplateError};
+
+/// A mail in words.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rendered {
+    pub language: String,
+    /// One line.
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+}
+
+/// All templates, parsed and tried.
+pub struct Renderer {
+    environment: Environment<'static>,
+    sources: Sources,
+    site_name: String,
+    durations: BTreeMap<String, Durations>,
+    /// Language and mail of every complete mail.
+    complete: BTreeSet<(String, String)>,
+}
+
+impl Renderer {
+    /// Reads, parses and tries all templates.
+    ///
+    /// # Errors
+    /// The first mistake, with file, line and reason.
+    pub fn load(folder: Option<&Path>, site_name: &str) -> Result<Self, TemplateError> {
+        let sources = templates::load(folder)?;
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|name| {
+            if name.ends_with(".html") {
+                AutoEscape::Html
+            } else {
+                AutoEscape::None
+            }
+        });
+        environment.set_formatter(|out, state, value| {
+            if matches!(state.auto_escape(), AutoEscape::Html) && !value.is_safe() && !value.is_undefined() {
+                out.write_str(&escaped(&value.to_string()))
+                    .map_err(minijinja::Error::from)
+            } else {
+                minijinja::escape_formatter(out, state, value)
+            }
+        });
+        for (name, source) in sources.iter().filter(|(name, _)| !name.ends_with(DURATIONS)) {
+            environment
+                .add_template_owned(name.clone(), source.text.clone().into_owned())
+                .map_err(|error| mistake(&source.file, &error))?;
+        }
+        let mut renderer = Self {
+            environment,
+            sources,
+            site_name: one_line(site_name),
+            durations: BTreeMap::new(),
+            complete: BTreeSet::new(),
+        };
+        renderer.take_languages()?;
+        renderer.try_all()?;
+        Ok(renderer)
+    }
+
+    pub fn languages(&self) -> impl Iterator<Item = &str> {
+        self.durations.keys().map(String::as_str)
+    }
+
+    /// The mail in its job's language, or in the nearest that has it: `ru-RU` is `ru`, and what is unknown is English.
+    ///
+    /// # Errors
+    /// When a template fails on these facts, which the trial at start makes improbable. Says nothing of the facts.
+    pub fn render(&self, mail: &Mail) -> Result<Rendered, TemplateError> {
+        let language = self.language_for(mail.template(), &mail.facts().language);
+        self.render_in(&language, mail.template(), mail.facts())
+    }
+
+    fn language_for(&self, mail: &str, wanted: &str) -> String {
+        let has = |language: &str| self.complete.contains(&(language.to_owned(), mail.to_owned()));
+        let primary = wanted
+            .split(['-', '_'])
+            .next()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        [wanted, primary.as_str()]
+            .into_iter()
+            .find(|language| has(language))
+            .unwrap_or(FALLBACK_LANGUAGE)
+            .to_owned()
+    }
+
+    fn render_in(&self, language: &str, mail: &str, facts: &LinkMail) -> Result<Rendered, TemplateError> {
+        let valid_for = self
+            .durations
+            .get(language)
+            .map(|durations| durations.words(Duration::from_secs(facts.valid_seconds)))
+            .unwrap_or_default();
+        let facts = context! {
+            site_name => self.site_name.as_str(),
+            username => one_line(&facts.username),
+            address => one_line(&facts.to),
+            link => facts.link.expose(),
+            valid_for => valid_for,
+        };
+        let part = |part: &str| {
+            let name = format!("{language}/{mail}/{part}");
+            let filled = self
+                .environment
+                .get_template(&name)
+                .and_then(|template| template.render(facts.clone()));
+            filled.map_err(|error| mistake(self.file(&name), &error))
+        };
+        let [subject, text, html] = PARTS.map(part);
+        Ok(Rendered {
+            language: language.to_owned(),
+            subject: one_line(&subject?),
+            text: text?,
+            html: html?,
+        })
+    }
+
+    fn file<'a>(&'a self, name: &'a str) -> &'a str {
+        self.sources.get(name).map_or(name, |source| source.file.as_str())
+    }
+
+    /// Notes which mails are complete in which language; a language may lack a mail, but no part of one.
+    fn take_languages(&mut self) -> Result<(), TemplateError> {
+        let languages: BTreeSet<&str> = self
+            .sources
+            .keys()
+            .filter_map(|name| name.split('/').next())
+            .collect();
+        for language in languages {
+            let name = format!("{language}/{DURATIONS}");
+            let Some(source) = self.sources.get(&name) else {
+                return Err(missing(
+                    name,
+                    format!("the words for valid_for in language {language}"),
+                ));
+            };
+            let parsed = Durations::parse(
+                language.parse::<LanguageIdentifier>().unwrap_or_default(),
+                &source.text,
+            );
+            let durations = parsed.map_err(|mistake| TemplateError::Mistake {
+                file: source.file.clone(),
+                line: mistake.line,
+                reason: mistake.reason,
+            })?;
+            self.durations.insert(language.to_owned(), durations);
+
+            for mail in templates::mails() {
+                let names = PARTS.map(|part| format!("{language}/{mail}/{part}"));
+                let lacking: Vec<&String> = names
+                    .iter()
+                    .filter(|name| !self.sources.contains_key(*name))
+                    .collect();
+                match lacking.as_slice() {
+                    [] => drop(self.complete.insert((language.to_owned(), mail.to_owned()))),
+                    all if all.len() == PARTS.len() => {}
+                    [first, ..] => {
+                        return Err(missing(
+                            (*first).clone(),
+                            format!("{mail} has other parts in this language"),
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Renders every mail with sample facts, and looks for the link where readers and programs expect it.
+    fn try_all(&self) -> Result<(), TemplateError> {
+        let link = "https://app.example/confirm/sample";
+        for (language, mail) in &self.complete {
+            let sample = LinkMail {
+                to: "ann@example.org".to_owned(),
+                language: language.clone(),
+                username: "ann".to_owned(),
+                link: Link::new(link.to_owned()),
+                valid_seconds: 259_200,
+            };
+            let rendered = self.render_in(language, mail, &sample)?;
+            let must = |part: &str, is_so: bool, reason: &str| {
+                let file = self.file(&format!("{language}/{mail}/{part}")).to_owned();
+                if is_so {
+                    Ok(())
+                } else {
+                    Err(TemplateError::Mistake {
+                        file,
+                        line: 1,
+                        reason: reason.to_owned(),
+                    })
+                }
+            };
+            must(
+                "subject.txt",
+                !rendered.subject.is_empty(),
+                "the subject is empty",
+            )?;
+            let stands_alone = rendered.text.lines().any(|line| line == link);
+            must("body.txt", stands_alone, "{{ link }} must stand alone on a line")?;
+            must("body.html", rendered.html.contains(link), "{{ link }} must occur")?;
+        }
+        Ok(())
+    }
+}
+
+fn missing(file: String, why: String) -> TemplateError {
+    TemplateError::Missing { file, why }
+}
+
+fn mistake(file: &str, error: &minijinja::Error) -> TemplateError {
+    let kind = error.kind().to_string();
+    let reason = error
+        .detail()
+        .map_or(kind.clone(), |detail| format!("{kind}: {detail}"));
+    TemplateError::Mistake {
+        file: file.to_owned(),
+        line: error.line().unwrap_or(1),
+        reason,
+    }
+}
+
+/// Text on one line: control characters, which could forge a header, become spaces; spaces are not doubled.
+fn one_line(text: &str) -> String {
+    let words = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// HTML's five characters. The engine's own escaping also takes `/`, which makes links hard to read in the source.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            other => html.push(other),
+        }
+    }
+    html
+}

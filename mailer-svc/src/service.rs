@@ -1,0 +1,110 @@
+//! The composition root: builds renderer, sender and consumer out of settings.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use shared::clock::Clock;
+use shared::queue::Consumer;
+use shared::shutdown::{self, ShutdownTrigger};
+use tokio::sync::watch;
+
+use crate::consumer::{Desk, JobConsumer};
+use crate::file_sender::FileSender;
+use crate::render::Renderer;
+use crate::sender::Sender;
+use crate::settings::{SenderSettings, Settings};
+use crate::smtp_sender::{self, ConnectionsClosed};
+use crate::templates::TemplateError;
+
+/// Jobs in hand when mails go into a folder. One: the files then come in the order of their jobs.
+const FILES_AT_ONCE: usize = 1;
+/// How long `stop` waits for mails in hand. What is not finished then goes back to the queue.
+const FINISH_LIMIT: Duration = Duration::from_secs(20);
+/// How long `stop` waits for connections to be closed.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    #[error("cannot create the mail folder {}: {source}", .folder.display())]
+    Folder { folder: PathBuf, source: io::Error },
+    #[error("cannot set up TLS for the SMTP server: {0}")]
+    Tls(String),
+}
+
+/// The service while it runs. Dropping it asks the service to end, without waiting.
+#[derive(Debug)]
+pub struct Running {
+    shutdown: ShutdownTrigger,
+    has_ended: watch::Receiver<bool>,
+    connections: Option<ConnectionsClosed>,
+}
+
+/// Starts the service on the current arbiter. The SMTP server is not asked: it may come up later.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn start(settings: Settings, clock: Clock, consumer: Consumer) -> Result<Running, StartError> {
+    let Settings {
+        sender,
+        from,
+        site_name,
+        templates_dir,
+        queue_url: _,
+    } = settings;
+    let renderer = Renderer::load(templates_dir.as_deref(), &site_name)?;
+    let languages = renderer.languages().collect::<Vec<_>>().join(", ");
+
+    let (sender, connections, max_in_hand) = match sender {
+        SenderSettings::Folder(folder) => {
+            log::info!(languages, folder = folder.display().to_string(); "mailer starts, mails go into a folder");
+            let opened = FileSender::open(&folder, clock.clone());
+            let sender = opened.map_err(|source| StartError::Folder { folder, source })?;
+            (Sender::Folder(sender), None, FILES_AT_ONCE)
+        }
+        SenderSettings::Smtp(smtp) => {
+            log::info!(languages, host = smtp.host, port = smtp.port, connections = smtp.connections; "mailer starts, mails go by SMTP");
+            if smtp.security == crate::Security::Plain && smtp.user.is_some() {
+                log::warn!("the SMTP password crosses the network in clear: neither TLS nor STARTTLS is on");
+            }
+            let (pool, connections) =
+                smtp_sender::start(&smtp, from.email.domain()).map_err(StartError::Tls)?;
+            (Sender::Smtp(pool), Some(connections), smtp.connections)
+        }
+    };
+    let (trigger, shutdown) = shutdown::channel();
+    let desk = Desk::new(renderer, sender, from, clock);
+    let has_ended = JobConsumer::start_with(consumer, desk, max_in_hand, shutdown);
+    Ok(Running {
+        shutdown: trigger,
+        has_ended,
+        connections,
+    })
+}
+
+impl Running {
+    /// Stops taking jobs, finishes those in hand, and closes the SMTP connections.
+    pub async fn stop(mut self) {
+        self.shutdown.trigger();
+        if tokio::time::timeout(FINISH_LIMIT, self.ended()).await.is_err() {
+            log::warn!("stopped with mails in hand; their jobs will be delivered again");
+            return;
+        }
+        if let Some(connections) = &mut self.connections
+            && tokio::time::timeout(CLOSE_LIMIT, connections.wait())
+                .await
+                .is_err()
+        {
+            log::warn!("SMTP connections were not closed in time");
+        }
+    }
+
+    /// Resolves when the service has ended: after `stop`, or because its queue has.
+    pub async fn ended(&mut self) {
+        // An error means that the actor is gone, which is an end too.
+        let _ = self.has_ended.wait_for(|has_ended| *has_ended).await;
+    }
+}
