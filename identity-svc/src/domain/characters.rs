@@ -66,3 +66,57 @@ const SPECIAL_DIGITS: [(char, char); 20] = [
     ('\u{11052}', '\u{1105a}'),
     ('\u{1f100}', '\u{1f10a}'),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_and_numbers_of_any_script_are_accepted() {
+        for character in "aZ9éßЖ字あ한ªºⅣ²½①١०ǅʰ𐐀𝟗".chars() {
+            assert!(is_letter_or_number(character), "{character:?}");
+        }
+    }
+
+    /// Rust's own `is_alphanumeric` accepts vowel signs and circled letters.
+    #[test]
+    fn marks_signs_and_emoji_are_not_letters() {
+        for character in
+            "\u{301}\u{93f}\u{e31}\u{5b0}\u{345}Ⓐ🄰-.@+$€☃😀\u{200b}\u{200d}\u{feff}\u{ad} \u{3000}\n\0"
+                .chars()
+        {
+            assert!(!is_letter_or_number(character), "{character:?}");
+        }
+    }
+
+    #[test]
+    fn an_underscore_is_part_of_a_word_and_no_letter() {
+        assert!(is_word('_') && !is_letter_or_number('_'));
+        assert!(!is_word('-') && !is_word('\u{301}'));
+    }
+
+    #[test]
+    fn digits_are_those_of_any_script_and_place() {
+        for character in "09٣९９𝟗²₉①⑴⓪❶🄀".chars() {
+            assert!(is_digit(character), "{character:?}");
+        }
+        for character in "a½Ⅳ⑩一〇㉈".chars() {
+            assert!(!is_digit(character), "{character:?}");
+        }
+    }
+
+    #[test]
+    fn marks_are_marks() {
+        assert!(is_mark('\u{93f}') && is_mark('\u{301}') && !is_mark('a'));
+    }
+
+    #[test]
+    fn white_space_is_what_python_cuts() {
+        for character in " \t\n\u{b}\u{c}\r\u{1c}\u{1f}\u{85}\u{a0}\u{2028}\u{3000}".chars() {
+            assert!(is_white_space(character), "{character:?}");
+        }
+        for character in "a\u{200b}\u{180e}\u{feff}\u{1b}\0".chars() {
+            assert!(!is_white_space(character), "{character:?}");
+        }
+    }
+}

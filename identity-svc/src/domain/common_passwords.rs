@@ -37,3 +37,43 @@ fn middle_line(lines: &[u8]) -> (&[u8], &[u8], &[u8]) {
     let (line, from_line_feed) = from_line.split_at(length);
     (before, line, from_line_feed.get(1..).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_sorted_trimmed_and_in_lower_case() {
+        let lines: Vec<&str> = LIST.lines().collect();
+        assert!(lines.len() > 19_000);
+        assert!(lines.is_sorted_by(|earlier, later| earlier.as_bytes() < later.as_bytes()));
+        assert!(LIST.ends_with('\n'));
+        for line in lines {
+            assert!(!line.is_empty() && line == line.trim().to_lowercase(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn every_password_of_the_list_is_found() {
+        for line in LIST.lines() {
+            assert!(contains(line), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn other_passwords_are_not_found() {
+        for password in [
+            "",
+            "\n",
+            "password1\n",
+            "123456\n1234567",
+            "passwor",
+            "zzzzzzzzzzzzzzz",
+            "Password",
+            "яяя",
+            "\0",
+        ] {
+            assert!(!contains(password), "{password:?}");
+        }
+    }
+}

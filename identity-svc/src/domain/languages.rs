@@ -224,3 +224,123 @@ fn format(
     let sentence = bundle.format_pattern(pattern, arguments.as_ref(), &mut errors);
     errors.is_empty().then(|| sentence.into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn negotiated(header: &str) -> &'static str {
+        Catalogue::compiled_in().unwrap().negotiate(Some(header)).tag()
+    }
+
+    #[test]
+    fn the_compiled_in_texts_parse() {
+        let catalogue = Catalogue::compiled_in().unwrap();
+        let tags: Vec<_> = catalogue.languages().map(Language::tag).collect();
+        assert_eq!(tags, ["en", "ru"]);
+    }
+
+    #[test]
+    fn the_catalogue_can_be_shared_by_threads() {
+        fn check<T: Send + Sync>() {}
+        check::<Catalogue>();
+    }
+
+    #[test]
+    fn russian_is_given_to_those_who_prefer_it() {
+        for header in [
+            "ru",
+            "RU",
+            "ru-RU",
+            "ru-Cyrl-RU",
+            "de, ru",
+            "ru;q=0.9, en;q=0.8",
+            "en;q=0.1,ru;q=0.123",
+            "ru , en",
+            "en;q=0, ru;q=0.001",
+            "de;q=1.0, ru ; Q=0.5, *;q=0.1",
+            "ru, en",
+        ] {
+            assert_eq!(negotiated(header), "ru", "{header:?}");
+        }
+    }
+
+    #[test]
+    fn everybody_else_gets_english() {
+        for header in [
+            "",
+            "en",
+            "en-GB, ru;q=0.9",
+            "*",
+            "*, ru;q=0.5",
+            "de",
+            "de-DE,fr",
+            "ru;q=0",
+            "ru;q=0.000",
+            "en, ru",
+            "rus",
+            "r",
+            "ruRU",
+            "ru;q=0.1,*;q=0.2",
+        ] {
+            assert_eq!(negotiated(header), "en", "{header:?}");
+        }
+        assert_eq!(
+            Catalogue::compiled_in().unwrap().negotiate(None),
+            Language::ENGLISH
+        );
+    }
+
+    #[test]
+    fn garbage_is_passed_over() {
+        for header in [
+            "ru;q=2",
+            "ru;q=-1",
+            "ru;q=1.001",
+            "ru;q=0.1234",
+            "ru;q=",
+            "ru;q",
+            "ru;x=1",
+            "ru;q=NaN",
+            ";;;,,,",
+            "\u{0}ы-",
+            "-",
+            "ru-",
+        ] {
+            let tag = negotiated(header);
+            assert!(tag == "en" || header == "ru-", "{header:?}");
+        }
+        assert_eq!(negotiated("%%%;;=, ru;q=0.3"), "ru");
+    }
+
+    #[test]
+    fn a_huge_header_does_no_harm() {
+        assert_eq!(negotiated(&"ru;q=0.5,".repeat(12_000)), "ru");
+        assert_eq!(negotiated(&"a-".repeat(50_000)), "en");
+        assert_eq!(negotiated(&",".repeat(100_000)), "en");
+        assert_eq!(negotiated(&format!("ru;q={}", "0".repeat(100_000))), "en");
+    }
+
+    #[test]
+    fn what_a_language_lacks_is_said_in_english() {
+        let catalogue = Catalogue::compiled_in().unwrap();
+        let russian = catalogue.negotiate(Some("ru"));
+        assert_eq!(catalogue.text(&Text::NotAString, russian), "Not a valid string.");
+        assert_eq!(catalogue.page_text("no-such-key", russian), "no-such-key");
+        assert_eq!(catalogue.page_text("confirm-button", russian), "Подтвердить");
+    }
+
+    #[test]
+    fn unreadable_texts_are_reported() {
+        let locale = |tag, sources| read(&Locale { tag, sources }).map(|_| ()).unwrap_err();
+        assert_eq!(locale("no language", &[]), CatalogueError::BadTag("no language"));
+        assert!(matches!(
+            locale("de", &["= nothing"]),
+            CatalogueError::BadTexts { language: "de", .. }
+        ));
+        assert!(matches!(
+            locale("de", &["ok = ja", "ok = gut"]),
+            CatalogueError::BadTexts { language: "de", .. }
+        ));
+    }
+}

@@ -193,3 +193,291 @@ impl Text {
 fn count(number: usize) -> Fact<'static> {
     Fact::Number(u64::try_from(number).unwrap_or(u64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::languages::{Catalogue, Language};
+
+    fn all() -> Vec<Text> {
+        let word = || "word".to_owned();
+        vec![
+            Text::Required,
+            Text::Blank,
+            Text::Null,
+            Text::NotAString,
+            Text::NulByte,
+            Text::TooLong { max: 150 },
+            Text::BadEmail,
+            Text::NotADictionary { got: "list" },
+            Text::NoData,
+            Text::InvalidValue,
+            Text::MethodNotAllowed { method: word() },
+            Text::NotAcceptable,
+            Text::UnsupportedMediaType { media_type: word() },
+            Text::NotFound,
+            Text::Throttled { wait_seconds: 60 },
+            Text::JsonParseError { reason: word() },
+            Text::MultipartParseError { reason: word() },
+            Text::BodyTooLarge,
+            Text::Unavailable,
+            Text::InternalError,
+            Text::NotAuthenticated,
+            Text::BearerMalformed,
+            Text::TokenNotAccepted,
+            Text::TokenWithoutUser,
+            Text::UserNotFound,
+            Text::UserInactive,
+            Text::TokenInvalid,
+            Text::TokenExpired,
+            Text::TokenWithoutExp,
+            Text::TokenWithoutId,
+            Text::TokenWithoutType,
+            Text::TokenOfWrongType,
+            Text::TokenBlacklisted,
+            Text::LoginMissing,
+            Text::LoginFailed,
+            Text::EmailNotVerified,
+            Text::LoggedOut,
+            Text::RefreshNotIncluded,
+            Text::NoValidRefresh,
+            Text::NoActiveAccount,
+            Text::BadUsername,
+            Text::UsernameTaken,
+            Text::EmailTaken,
+            Text::VerificationSent,
+            Text::Ok,
+            Text::MismatchRegistration,
+            Text::Mismatch,
+            Text::WrongOldPassword,
+            Text::PasswordChanged,
+            Text::ResetSent,
+            Text::ResetDone,
+            Text::SimilarTo(UserAttribute::Username),
+            Text::SimilarTo(UserAttribute::FirstName),
+            Text::SimilarTo(UserAttribute::LastName),
+            Text::SimilarTo(UserAttribute::Email),
+            Text::TooShort { min: 8 },
+            Text::TooCommon,
+            Text::AllNumeric,
+        ]
+    }
+
+    /// Those that the contract has in English only.
+    const ENGLISH_ONLY: [&str; 20] = [
+        "not-a-string",
+        "no-data",
+        "invalid-value",
+        "json-parse-error",
+        "multipart-parse-error",
+        "bearer-malformed",
+        "token-not-accepted",
+        "token-without-user",
+        "user-not-found",
+        "user-inactive",
+        "token-invalid",
+        "token-expired",
+        "token-without-exp",
+        "token-without-id",
+        "token-without-type",
+        "token-of-wrong-type",
+        "token-blacklisted",
+        "refresh-not-included",
+        "no-valid-refresh",
+        "no-active-account",
+    ];
+
+    fn keys_of(source: &str) -> Vec<&str> {
+        source
+            .lines()
+            .filter_map(|line| line.split_once(" = "))
+            .map(|(key, _)| key)
+            .filter(|key| !key.starts_with('#'))
+            .collect()
+    }
+
+    #[test]
+    fn every_text_has_a_sentence_and_every_sentence_a_text() {
+        let mut in_english = keys_of(include_str!("../../locales/en/texts.ftl"));
+        let mut named: Vec<_> = all().iter().map(Text::key).collect();
+        in_english.sort_unstable();
+        named.sort_unstable();
+        assert_eq!(in_english, named);
+    }
+
+    #[test]
+    fn russian_lacks_only_what_the_contract_lacks() {
+        let in_russian = keys_of(include_str!("../../locales/ru/texts.ftl"));
+        for text in all() {
+            let is_english_only = ENGLISH_ONLY.contains(&text.key());
+            assert_eq!(
+                in_russian.contains(&text.key()),
+                !is_english_only,
+                "{}",
+                text.key()
+            );
+        }
+        assert_eq!(
+            in_russian.len(),
+            all().len() - ENGLISH_ONLY.len(),
+            "no unknown keys"
+        );
+    }
+
+    #[test]
+    fn every_language_has_every_text_of_the_pages_in_the_same_order() {
+        let english = keys_of(include_str!("../../locales/en/pages.ftl"));
+        assert_eq!(english, keys_of(include_str!("../../locales/ru/pages.ftl")));
+        let catalogue = Catalogue::compiled_in().unwrap();
+        for key in english {
+            for language in catalogue.languages() {
+                assert_ne!(catalogue.page_text(key, language), key);
+            }
+        }
+    }
+
+    #[test]
+    fn every_text_can_be_said_in_every_language() {
+        let catalogue = Catalogue::compiled_in().unwrap();
+        for language in catalogue.languages() {
+            for text in all() {
+                let sentence = catalogue.text(&text, language);
+                assert!(text == Text::Ok || sentence != text.key(), "{text:?}");
+                assert!(
+                    !sentence.contains(['{', '}', '$', '\n']) && !sentence.contains("  "),
+                    "{sentence:?}"
+                );
+                assert_eq!(sentence, sentence.trim());
+                if let Some((_, Fact::Word(word))) = text.fact() {
+                    assert!(sentence.contains(word), "{sentence:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_sentences_are_the_contracts() {
+        let catalogue = Catalogue::compiled_in().unwrap();
+        let russian = catalogue.negotiate(Some("ru"));
+        let english_and_russian = [
+            (
+                Text::NulByte,
+                "Null characters are not allowed.",
+                "Данные содержат запрещённый символ: ноль-байт",
+            ),
+            (
+                Text::NotADictionary { got: "list" },
+                "Invalid data. Expected a dictionary, but got list.",
+                "Недопустимые данные. Ожидался dictionary, но был получен list.",
+            ),
+            (
+                Text::MethodNotAllowed {
+                    method: "GET".to_owned(),
+                },
+                "Method \"GET\" not allowed.",
+                "Метод \"GET\" не разрешен.",
+            ),
+            (
+                Text::UnsupportedMediaType {
+                    media_type: "text/plain".to_owned(),
+                },
+                "Unsupported media type \"text/plain\" in request.",
+                "Неподдерживаемый тип данных \"text/plain\" в запросе.",
+            ),
+            (
+                Text::UnsupportedMediaType {
+                    media_type: String::new(),
+                },
+                "Unsupported media type \"\" in request.",
+                "Неподдерживаемый тип данных \"\" в запросе.",
+            ),
+            (
+                Text::Mismatch,
+                "The two password fields didn\u{2019}t match.",
+                "Введенные пароли не совпадают.",
+            ),
+            (
+                Text::MismatchRegistration,
+                "The two password fields didn't match.",
+                "Пароли не совпадают.",
+            ),
+            (Text::Ok, "ok", "\u{43e}\u{43a}"),
+            (
+                Text::TokenWithoutExp,
+                "Token has no 'exp' claim",
+                "Token has no 'exp' claim",
+            ),
+            (
+                Text::JsonParseError {
+                    reason: "{ $x } at line 1".to_owned(),
+                },
+                "JSON parse error - { $x } at line 1",
+                "JSON parse error - { $x } at line 1",
+            ),
+        ];
+        for (text, english, in_russian) in english_and_russian {
+            assert_eq!(catalogue.text(&text, Language::ENGLISH), english);
+            assert_eq!(catalogue.text(&text, russian), in_russian);
+        }
+    }
+
+    #[test]
+    fn numbers_decide_the_plural() {
+        let catalogue = Catalogue::compiled_in().unwrap();
+        let russian = catalogue.negotiate(Some("ru"));
+        let waits = |wait_seconds, language| catalogue.text(&Text::Throttled { wait_seconds }, language);
+        assert_eq!(
+            waits(1, Language::ENGLISH),
+            "Request was throttled. Expected available in 1 second."
+        );
+        assert_eq!(
+            waits(60, Language::ENGLISH),
+            "Request was throttled. Expected available in 60 seconds."
+        );
+        assert_eq!(
+            waits(86_400, Language::ENGLISH),
+            "Request was throttled. Expected available in 86400 seconds."
+        );
+        for (seconds, words) in [
+            (1, "1 секунду"),
+            (2, "2 секунды"),
+            (11, "11 секунд"),
+            (23, "23 секунды"),
+            (60, "60 секунд"),
+        ] {
+            assert_eq!(
+                waits(seconds, russian),
+                format!("Запрос был проигнорирован. Повторите попытку через {words}.")
+            );
+        }
+        let lengths = |max, language| catalogue.text(&Text::TooLong { max }, language);
+        assert_eq!(
+            lengths(1, Language::ENGLISH),
+            "Ensure this field has no more than 1 character."
+        );
+        assert_eq!(
+            lengths(150, Language::ENGLISH),
+            "Ensure this field has no more than 150 characters."
+        );
+        assert_eq!(
+            lengths(1, russian),
+            "Убедитесь, что это значение содержит не более 1 символа."
+        );
+        assert_eq!(
+            lengths(2, russian),
+            "Убедитесь, что это значение содержит не более 2 символов."
+        );
+        assert_eq!(
+            lengths(150, russian),
+            "Убедитесь, что это значение содержит не более 150 символов."
+        );
+        assert_eq!(
+            catalogue.text(&Text::TooShort { min: 8 }, Language::ENGLISH),
+            "This password is too short. It must contain at least 8 characters."
+        );
+        assert_eq!(
+            catalogue.text(&Text::TooShort { min: 8 }, russian),
+            "Введённый пароль слишком короткий. Он должен состоять из как минимум 8 символов."
+        );
+    }
+}

@@ -35,3 +35,107 @@ pub fn key(username: &str) -> String {
     let folded_twice = CaseMapper::new().fold_string(&compatible);
     compose.normalize(&folded_twice).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_digits_and_five_signs_are_a_username() {
+        for username in [
+            "a",
+            "ann",
+            "Ann.Lee+1@x-y_z",
+            "ann@example.org",
+            "юзер",
+            "用户",
+            "١٢٣",
+            "x²",
+            "Ⅳ",
+            "ﬁ",
+            "_",
+            ".",
+        ] {
+            assert!(is_valid(username), "{username:?}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_not() {
+        let refused = [
+            "",
+            " ",
+            "a b",
+            "a\n",
+            "a\0",
+            "a/b",
+            "a'",
+            "ü!",
+            "e\u{301}",
+            "हि",
+            "\u{301}",
+            "😀",
+            "a\u{200b}b",
+            "a\u{200d}b",
+            "a\u{ad}b",
+            "\u{202e}nna",
+            "\u{3164}",
+            "a\u{115f}",
+            "\u{1160}",
+            "\u{ffa0}",
+            "ann\u{feff}",
+        ];
+        for username in refused {
+            assert!(!is_valid(username), "{username:?}");
+        }
+    }
+
+    #[test]
+    fn the_length_counts_in_characters() {
+        assert!(is_valid(&"я".repeat(150)));
+        assert!(!is_valid(&"я".repeat(151)));
+    }
+
+    #[test]
+    fn letters_case_does_not_count() {
+        assert_eq!(key("ЮЗЕР"), key("юзер"));
+        assert_eq!(key("STRASSE"), key("straße"));
+        assert_eq!(key("ΌΔΟΣ"), key("όδος"));
+        assert_eq!(key("ᾼ"), key("ᾳ"));
+        assert_eq!(key("Ann"), "ann");
+    }
+
+    #[test]
+    fn compatible_forms_do_not_count() {
+        assert_eq!(key("ﬁ"), "fi");
+        assert_eq!(key("ＡＮＮ１"), "ann1");
+        assert_eq!(key("\u{212a}im"), "kim");
+        assert_eq!(key("Ⅳ"), "iv");
+        assert_eq!(key("e\u{301}"), key("É"));
+    }
+
+    #[test]
+    fn different_letters_stay_different() {
+        assert_ne!(key("аnn"), key("ann"), "a Cyrillic letter is another letter");
+        assert_ne!(key("ё"), key("е"));
+        assert_ne!(key("ı"), key("i"));
+    }
+
+    #[test]
+    fn the_key_of_a_key_is_itself() {
+        for username in [
+            "ΌΔΟΣ",
+            "İ",
+            "ﬃ",
+            "ǅ",
+            "ﷺ",
+            "ᾼ\u{301}",
+            "\u{345}\u{301}",
+            "ſt",
+            "",
+            "a b\0",
+        ] {
+            assert_eq!(key(&key(username)), key(username), "{username:?}");
+        }
+    }
+}

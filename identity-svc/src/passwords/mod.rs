@@ -142,3 +142,172 @@ impl Passwords {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
+    use futures_util::future::{join_all, join3};
+    use shared::pool::Execute;
+
+    use super::*;
+
+    fn secret(text: &str) -> Secret<String> {
+        Secret::new(text.to_owned())
+    }
+
+    #[actix::test]
+    async fn a_hashed_password_is_verified() {
+        let passwords = Passwords::start(1, 4, Duration::from_secs(2));
+        let encoded = passwords.hash(secret("Brine-lantern-42")).await.unwrap();
+        let right = passwords
+            .verify(secret("Brine-lantern-42"), Some(encoded.clone()))
+            .await
+            .unwrap();
+        assert_eq!(
+            right,
+            Verified {
+                matches: true,
+                needs_rehash: false
+            }
+        );
+        let wrong = passwords
+            .verify(secret("Brine-lantern-43"), Some(encoded))
+            .await
+            .unwrap();
+        assert_eq!(
+            wrong,
+            Verified {
+                matches: false,
+                needs_rehash: false
+            }
+        );
+    }
+
+    #[actix::test]
+    async fn an_imported_password_is_to_be_hashed_again() {
+        let passwords = Passwords::start(1, 4, Duration::from_secs(2));
+        let encoded = Some("md5$NaClNaClNaCl$0f9f0d8b2087bad9c8d35dc5372ec4ce".to_owned());
+        let verified = passwords
+            .verify(secret("Brine-lantern-42"), encoded)
+            .await
+            .unwrap();
+        assert_eq!(
+            verified,
+            Verified {
+                matches: true,
+                needs_rehash: true
+            }
+        );
+    }
+
+    #[actix::test]
+    async fn nobody_logs_in_as_an_unknown_user_or_without_a_password() {
+        let passwords = Passwords::start(1, 4, Duration::from_secs(2));
+        for stored in [
+            None,
+            Some("!".to_owned()),
+            Some(String::new()),
+            Some("damaged".to_owned()),
+        ] {
+            let verified = passwords.verify(secret("!"), stored).await.unwrap();
+            assert_eq!(
+                verified,
+                Verified {
+                    matches: false,
+                    needs_rehash: false
+                }
+            );
+        }
+    }
+
+    /// Occupies a thread until the other end says so.
+    #[derive(Debug)]
+    struct Hold(Receiver<()>);
+
+    impl Execute<PasswordHasher> for Hold {
+        type Output = ();
+
+        fn execute(self, _: &mut PasswordHasher) {
+            self.0.recv().unwrap();
+        }
+    }
+
+    /// What becomes of 20 requests that come while the only thread is occupied.
+    async fn storm(passwords: &Passwords) -> Vec<Result<String, HashError>> {
+        let (release, released) = channel();
+        let hold = passwords.pool.call(Hold(released));
+        let hashes = join_all((0..20).map(|_| passwords.hash(secret("Brine-lantern-42"))));
+        // Polled in this order, so the thread is free once all have been accepted or refused.
+        let (occupied, answers, ()) = join3(hold, hashes, async { release.send(()).unwrap() }).await;
+        occupied.unwrap();
+        answers
+    }
+
+    #[actix::test]
+    async fn an_idle_thread_always_accepts_and_a_busy_one_refuses_at_once() {
+        let passwords = Passwords::start(1, 8, Duration::ZERO);
+        for answer in storm(&passwords).await {
+            assert!(
+                matches!(
+                    answer,
+                    Err(HashError::Busy {
+                        retry_after_seconds: 1..
+                    })
+                ),
+                "{answer:?}"
+            );
+        }
+        assert!(
+            passwords.hash(secret("Brine-lantern-42")).await.is_ok(),
+            "it is idle again"
+        );
+    }
+
+    #[actix::test]
+    async fn as_much_waits_as_fits_into_the_wait() {
+        // Expected at cost 5: 2.3 ms a job.
+        let passwords = Passwords::start(1, 5, Duration::from_millis(10));
+        let answers = storm(&passwords).await;
+        assert!(
+            answers[..4].iter().all(Result::is_ok) && answers[4..].iter().all(Result::is_err),
+            "{answers:?}"
+        );
+        assert_eq!((passwords.waiting(), passwords.cost()), (0, 5));
+    }
+
+    #[derive(Debug)]
+    struct Panic;
+
+    impl Execute<PasswordHasher> for Panic {
+        type Output = ();
+
+        fn execute(self, _: &mut PasswordHasher) {
+            panic!("as the test wants");
+        }
+    }
+
+    #[actix::test]
+    async fn a_panic_fails_the_request_and_the_thread_lives() {
+        let passwords = Passwords::start(1, 4, Duration::from_secs(2));
+        let error = passwords.pool.call(Panic).await.unwrap_err();
+        assert_eq!(passwords.explain(error), HashError::Failed("the work panicked"));
+        assert!(passwords.hash(secret("Brine-lantern-42")).await.is_ok());
+    }
+
+    #[actix::test]
+    async fn a_cost_out_of_bounds_is_an_error() {
+        let passwords = Passwords::start(1, 40, Duration::from_secs(2));
+        assert!(matches!(
+            passwords.hash(secret("x")).await,
+            Err(HashError::Failed(_))
+        ));
+    }
+
+    #[test]
+    fn the_pace_follows_the_machine() {
+        assert_eq!(Pace::expected_at(12).average(), Duration::from_millis(300));
+        assert_eq!(Pace::expected_at(10).average(), Duration::from_millis(75));
+        assert_eq!(Pace::expected_at(14).average(), Duration::from_millis(1200));
+    }
+}
