@@ -1,0 +1,105 @@
+//! Everything the gateway itself can answer instead of an upstream, in the API's own shape: `{"detail": "..."}`.
+
+use actix_http::body::BoxBody;
+use actix_http::header::{self, HeaderValue};
+use actix_http::{ConnectionType, Response, StatusCode};
+
+/// After how many seconds a client may try again when an upstream is not there.
+const RETRY_AFTER_SECONDS: u64 = 2;
+
+/// Why the gateway answers by itself. The cause behind a 5xx is logged where it is seen; clients get these fixed texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GatewayError {
+    /// 400: the request is ambiguous or malformed, so that two parsers could read it differently. Says which part.
+    #[error("Malformed request: {0}.")]
+    BadRequest(&'static str),
+    /// 404: no route has this path.
+    #[error("Not found.")]
+    NotFound,
+    /// 405: a method that is never forwarded, because it echoes (TRACE) or tunnels (CONNECT).
+    #[error("Method not allowed.")]
+    MethodNotAllowed,
+    /// 408: header or body did not arrive in time.
+    #[error("The request took too long to arrive.")]
+    RequestTimeout,
+    /// 413: the body is, or says it is, over the limit.
+    #[error("The request body is too large.")]
+    PayloadTooLarge,
+    /// 414: the target is over the limit.
+    #[error("The request target is too long.")]
+    UriTooLong,
+    /// 417: an `Expect` other than `100-continue`.
+    #[error("The expectation cannot be met.")]
+    ExpectationFailed,
+    /// 431: the header is over the limit, in bytes or in fields.
+    #[error("The request header is too large.")]
+    HeaderTooLarge,
+    /// 500: a bug of the gateway; the panic was contained.
+    #[error("Internal error.")]
+    Internal,
+    /// 501: a method nobody here knows.
+    #[error("Method not implemented.")]
+    NotImplemented,
+    /// 502: an upstream closed the connection or sent no HTTP.
+    #[error("The service behind the gateway gave no valid answer.")]
+    BadGateway,
+    /// 503: an upstream cannot be reached, or more is waiting than can be served.
+    #[error("Service temporarily unavailable, try again later.")]
+    Unavailable,
+    /// 504: an upstream did not answer in time.
+    #[error("The service behind the gateway did not answer in time.")]
+    GatewayTimeout,
+    /// 505: not HTTP/1.0 or HTTP/1.1.
+    #[error("HTTP version not supported.")]
+    VersionNotSupported,
+}
+
+impl GatewayError {
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
+            Self::HeaderTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
+            Self::BadGateway => StatusCode::BAD_GATEWAY,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::VersionNotSupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+        }
+    }
+
+    /// Whether the connection has to end, because the rest of the request is unknown or unwanted.
+    fn closes_connection(self) -> bool {
+        !matches!(self, Self::NotFound | Self::BadGateway | Self::Unavailable | Self::GatewayTimeout)
+    }
+
+    /// Whether trying again later is worth it.
+    fn is_temporary(self) -> bool {
+        matches!(self, Self::BadGateway | Self::Unavailable | Self::GatewayTimeout)
+    }
+
+    pub fn response(self) -> Response<BoxBody> {
+        let body = format!("{{\"detail\": \"{self}\"}}");
+        let mut response = Response::with_body(self.status(), BoxBody::new(body));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.is_temporary() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+        }
+        if self == Self::MethodNotAllowed {
+            let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+            headers.insert(header::ALLOW, allowed);
+        }
+        if self.closes_connection() {
+            response.head_mut().set_connection_type(ConnectionType::Close);
+        }
+        response
+    }
+}
