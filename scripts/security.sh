@@ -55,7 +55,7 @@ export_private_key() {
   (umask 077 && python3 - "$1" >"$2") <<'PY'
 import json, sys
 keys = [key for key in json.load(open(sys.argv[1]))["keys"] if key["algorithm"] == "EdDSA"]
-print(keys[-1]["private_key"].strip())
+print(max(keys, key=lambda key: key.get("active_from_ms", 0))["private_key"].strip())
 PY
 }
 

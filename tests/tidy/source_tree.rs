@@ -10,15 +10,24 @@ pub struct SourceFile {
 }
 
 impl SourceFile {
-    /// The numbered lines of the program itself: without comments, and without the unit tests at the end of the file.
+    /// How many lines there are before the unit tests, which stand at the end of a file.
+    pub fn length(&self) -> usize {
+        self.lines().count()
+    }
+
+    /// The numbered lines of the program itself: without comments and without the unit tests.
     pub fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        let lines = self
+        self.lines()
+            .filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+
+    fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        let numbered = self
             .text
             .lines()
             .enumerate()
             .map(|(index, line)| (index + 1, line));
-        let before_tests = lines.take_while(|(_, line)| line.trim() != "#[cfg(test)]");
-        before_tests.filter(|(_, line)| !line.trim_start().starts_with("//"))
+        numbered.take_while(|(_, line)| line.trim() != "#[cfg(test)]")
     }
 }
 
