@@ -36,7 +36,9 @@ impl Durations {
         let resource = FluentResource::try_new(source.to_owned()).map_err(|(_, errors)| {
             let error = errors.first();
             let end = error.map_or(0, |error| error.pos.start);
-            let line = 1 + source.bytes().take(end).filter(|byte| *byte == b'\n').count();
+            let before = source.get(..end).unwrap_or(source);
+            // An error at the end of the file belongs to its last line.
+            let line = before.lines().count().max(1);
             DurationsMistake {
                 line,
                 reason: error.map_or_else(String::new, ToString::to_string),

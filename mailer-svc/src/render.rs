@@ -41,7 +41,7 @@ impl Renderer {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|name| {
-            if name.ends_with(".html") {
+            if name.ends_with("/body.html") {
                 AutoEscape::Html
             } else {
                 AutoEscape::None

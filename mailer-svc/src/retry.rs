@@ -34,11 +34,11 @@ pub fn after_failure(failed_attempts: u32, age: Duration, link_life: Duration, c
         };
     }
     let usual = usize::try_from(failed_attempts).unwrap_or(usize::MAX);
-    let waits = WAITS
+    let mut waits = WAITS
         .into_iter()
         .take(usual.saturating_add(1))
         .map(|wait| with_jitter(wait, chance));
-    match waits.filter(|wait| *wait < link_life).next_back() {
+    match waits.rfind(|wait| *wait < link_life) {
         Some(after) => Next::Again { after },
         None => Next::GiveUp {
             because: "gave up, its link is about to expire",
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_day_is_enough() {
-        let next = |hours| after_failure(9, Duration::from_secs(hours * 3600), LONG, NO_JITTER);
+        let next = |hours: u64| after_failure(9, Duration::from_secs(hours * 3600), LONG, NO_JITTER);
         assert!(matches!(next(23), Next::Again { .. }));
         assert_eq!(
             next(24),

@@ -47,6 +47,10 @@ pub struct Running {
 ///
 /// # Errors
 /// See [`StartError`].
+#[expect(
+    clippy::unused_async,
+    reason = "callers await it, so that a start that has to wait changes nothing for them"
+)]
 pub async fn start(settings: Settings, clock: Clock, consumer: Consumer) -> Result<Running, StartError> {
     let Settings {
         sender,

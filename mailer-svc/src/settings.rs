@@ -111,10 +111,10 @@ fn one_password(
             "is set, and a password stands in the URL of the sender too; keep one",
         ),
         (None, None, Some(_)) => {
-            env.problem(SMTP_PASSWORD, "is set, but the URL of the sender names no user")
+            env.problem(SMTP_PASSWORD, "is set, but the URL of the sender names no user");
         }
         (Some(_), None, None) => {
-            env.problem(SMTP_PASSWORD, "is required: the URL of the sender names a user")
+            env.problem(SMTP_PASSWORD, "is required: the URL of the sender names a user");
         }
         _ => {}
     }
@@ -137,13 +137,15 @@ fn from(env: &Env) -> Mailbox {
         .name
         .as_ref()
         .is_some_and(|name| name.chars().any(char::is_control));
-    match with_ascii_domain(&mailbox.email).filter(|address| address.user().is_ascii() && !has_control) {
-        Some(email) => Mailbox::new(mailbox.name, email),
-        None => {
-            env.problem(FROM, "has an address that is neither ASCII nor has an ASCII form");
-            mailbox
-        }
-    }
+    let ascii = with_ascii_domain(&mailbox.email).filter(|address| address.user().is_ascii() && !has_control);
+    let Some(email) = ascii else {
+        env.problem(
+            FROM,
+            "has an address that is neither ASCII nor has an ASCII form, or a control character",
+        );
+        return mailbox;
+    };
+    Mailbox::new(mailbox.name, email)
 }
 
 fn site_name(env: &Env) -> String {

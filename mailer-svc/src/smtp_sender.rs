@@ -1,5 +1,5 @@
-//! Owns:      SMTP connections, one a thread; N threads (GATEHOUSE_MAILER_SMTP_CONNECTIONS).
-//! Receives:  SendMail.      Replies: Result<(), SendError>.
+//! Owns:      SMTP connections, one a thread; N threads (`GATEHOUSE_MAILER_SMTP_CONNECTIONS`).
+//! Receives:  `SendMail`.      Replies: `Result<(), SendError>`.
 //! Bound:     N; the consumer takes no more jobs than that in hand.
 //! On panic:  the mail fails and is retried, its connection is dropped, the thread lives.
 //! On stop:   finishes what it holds, then says QUIT.

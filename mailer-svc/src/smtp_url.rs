@@ -67,7 +67,7 @@ impl SmtpSettings {
         let decoded = |text: &str| {
             percent_decode_str(text)
                 .decode_utf8()
-                .map(|text| text.into_owned())
+                .map(std::borrow::Cow::into_owned)
                 .map_err(|_| "has a user or a password that is not UTF-8".to_owned())
         };
         let user = Some(url.username())

@@ -1,6 +1,8 @@
 //! The messages between services, as earlier releases wrote them. A golden file is never changed: a job that waited in
 //! a queue during an upgrade must still be read. A new version of a mail gets a new file.
 
+#![cfg(test)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

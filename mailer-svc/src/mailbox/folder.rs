@@ -16,7 +16,11 @@ pub struct FileName(String);
 impl FileName {
     pub fn parse(text: &str) -> Option<Self> {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        let is_good = text.ends_with(".eml") && !text.starts_with('.') && text.len() <= 200;
+        let is_good = Path::new(text)
+            .extension()
+            .is_some_and(|extension| extension == "eml")
+            && !text.starts_with('.')
+            && text.len() <= 200;
         (is_good && text.bytes().all(is_allowed)).then(|| Self(text.to_owned()))
     }
 

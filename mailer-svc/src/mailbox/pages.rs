@@ -155,9 +155,15 @@ fn with_links(text: &str) -> String {
         let bare = word.trim_end();
         if bare.starts_with("https://") || bare.starts_with("http://") {
             let link = escaped(bare);
-            html.push_str(&format!(
-                "<a href=\"{link}\" target=\"_blank\" rel=\"noopener\">{link}</a>"
-            ));
+            for piece in [
+                "<a href=\"",
+                &link,
+                "\" target=\"_blank\" rel=\"noopener\">",
+                &link,
+                "</a>",
+            ] {
+                html.push_str(piece);
+            }
             html.push_str(word.get(bare.len()..).unwrap_or_default());
         } else {
             html.push_str(&escaped(word));

@@ -1,0 +1,11 @@
+//! mailer-svc from its queue to an SMTP server or a folder.
+
+#![cfg(test)]
+
+mod consumer;
+mod files;
+mod harness;
+mod mailbox;
+mod smtp;
+mod smtp_server;
+mod templates;

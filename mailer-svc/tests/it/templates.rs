@@ -1,0 +1,156 @@
+//! Templates of the operator.
+
+use crate::harness::{FROM, Mailer, TempDir, read, reset_password, try_start, verify_email};
+use crate::smtp_server::SmtpServer;
+
+const DURATIONS: &str =
+    "seconds = { $count } s\nminutes = { $count } min\nhours = { $count } h\ndays = { $count } d\n";
+
+async fn refusal(files: &[(&str, &str)]) -> String {
+    let (mails, dir) = (TempDir::new(), TempDir::new());
+    for (name, content) in files {
+        dir.write(name, content);
+    }
+    let url = format!("file:{}", mails.path().display());
+    let templates = dir.path().to_str().unwrap();
+    let pairs = [
+        ("GATEHOUSE_MAILER_SENDER_URL", url.as_str()),
+        ("GATEHOUSE_MAILER_TEMPLATES_DIR", templates),
+    ];
+    let error = try_start(&pairs).await.err().expect("a refusal");
+    error.to_string().replace(templates, "DIR")
+}
+
+#[actix_web::test]
+async fn an_operators_template_replaces_one_part_and_a_language_may_be_added() {
+    let (server, dir) = (SmtpServer::start(), TempDir::new());
+    dir.write(
+        "en/verify_email/subject.txt",
+        "{{ site_name }}: is {{ address }} yours?\n",
+    );
+    dir.write("de/durations.ftl", DURATIONS);
+    dir.write("de/verify_email/subject.txt", "Bitte bestätigen");
+    dir.write(
+        "de/verify_email/body.txt",
+        "Hallo {{ username }},\n\n{{ link }}\n\n{{ valid_for }}\n",
+    );
+    dir.write(
+        "de/verify_email/body.html",
+        "<p>{{ username }}</p><a href=\"{{ link }}\">hier</a>",
+    );
+    dir.write(".gitkeep", "");
+    let templates = dir.path().to_str().unwrap();
+    let mailer = Mailer::with_smtp_and(&server, &[("GATEHOUSE_MAILER_TEMPLATES_DIR", templates)]).await;
+    mailer
+        .publish(&verify_email("ann@example.org", "en"))
+        .await
+        .unwrap();
+    mailer
+        .publish(&verify_email("ann@example.org", "de-AT"))
+        .await
+        .unwrap();
+    mailer
+        .publish(&reset_password("ann@example.org", "de"))
+        .await
+        .unwrap();
+
+    let mails: Vec<_> = server.mails().iter().map(|mail| read(&mail.data)).collect();
+    assert_eq!(mails[0].subject, "Пример: is ann@example.org yours?");
+    assert!(
+        mails[0].text.starts_with("Hello,"),
+        "the other parts stay: {}",
+        mails[0].text
+    );
+    assert_eq!(mails[1].subject, "Bitte bestätigen");
+    assert!(
+        mails[1].text.starts_with("Hallo ann_77,") && mails[1].text.contains("3 d"),
+        "{}",
+        mails[1].text
+    );
+    assert_eq!(
+        mails[2].subject, "[Пример] Password reset",
+        "a mail that a language lacks is English"
+    );
+}
+
+#[actix_web::test]
+async fn a_template_with_a_mistake_is_refused_with_file_line_and_reason() {
+    assert_eq!(
+        refusal(&[("en/verify_email/body.txt", "Hello\n\n{{ link }}\n{% if %}\n")]).await,
+        "DIR/en/verify_email/body.txt, line 4: syntax error: unexpected end of block"
+    );
+    let misspelt = refusal(&[(
+        "en/verify_email/body.html",
+        "<a href=\"{{ link }}\">x</a>\n{{ usrname }}\n",
+    )])
+    .await;
+    assert!(
+        misspelt.starts_with("DIR/en/verify_email/body.html, line 2: undefined value"),
+        "{misspelt}"
+    );
+    assert_eq!(
+        refusal(&[("ru/reset_password/body.txt", "{{ username }}: {{ link }}\n")]).await,
+        "DIR/ru/reset_password/body.txt, line 1: {{ link }} must stand alone on a line"
+    );
+    let durations = refusal(&[("en/durations.ftl", "seconds = { $count }\nminutes = {\n")]).await;
+    assert!(
+        durations.starts_with("DIR/en/durations.ftl, line "),
+        "{durations}"
+    );
+}
+
+#[actix_web::test]
+async fn what_is_no_template_is_refused() {
+    assert_eq!(
+        refusal(&[("en/verify_email/body.htm", "")]).await,
+        "DIR/en/verify_email/body.htm is not a template: a mail consists of subject.txt, body.txt, body.html"
+    );
+    assert_eq!(
+        refusal(&[("en/welcome/body.txt", "")]).await,
+        "DIR/en/welcome is not a template: a language has durations.ftl and the folders reset_password, verify_email"
+    );
+    assert!(
+        refusal(&[("README.md", "")])
+            .await
+            .starts_with("DIR/README.md is not a template")
+    );
+    let half = refusal(&[
+        ("de/durations.ftl", DURATIONS),
+        ("de/verify_email/subject.txt", "x"),
+    ])
+    .await;
+    assert!(half.starts_with("de/verify_email/body.txt is missing"), "{half}");
+    assert!(
+        refusal(&[("de/verify_email/subject.txt", "x")])
+            .await
+            .starts_with("de/durations.ftl is missing")
+    );
+}
+
+#[actix_web::test]
+async fn the_compiled_in_templates_are_complete_and_good() {
+    let mails = TempDir::new();
+    let url = format!("file:{}", mails.path().display());
+    let mailer = try_start(&[("GATEHOUSE_MAILER_SENDER_URL", &url), FROM])
+        .await
+        .unwrap();
+    for language in ["en", "ru"] {
+        for job in [
+            verify_email("ann@example.org", language),
+            reset_password("ann@example.org", language),
+        ] {
+            mailer.publish(&job).await.unwrap();
+        }
+    }
+    for name in mails.names() {
+        let html = read(&std::fs::read_to_string(mails.path().join(name)).unwrap()).html;
+        assert!(
+            !html.contains("src=") && !html.contains("url("),
+            "nothing is loaded from elsewhere: {html}"
+        );
+        assert!(
+            html.contains("prefers-color-scheme: dark") && html.contains("max-width:600px"),
+            "{html}"
+        );
+    }
+}
