@@ -1,4 +1,18 @@
 //! identity-svc: owns users, sessions, keys and one-time secrets. The only service with the database.
 
+pub mod cli;
+mod dates;
+pub mod db;
 pub mod domain;
+mod http;
+mod janitor;
+pub mod mail_draft;
+mod outbox;
+mod pages;
 pub mod passwords;
+pub mod service;
+mod settings;
+pub mod tokens;
+
+pub use service::{Running, StartError};
+pub use settings::{EmailVerification, QueueUrl, Settings};

@@ -20,6 +20,11 @@ pub fn hex_128() -> String {
     format!("{digits:032x}")
 }
 
+/// 128 random bits as 22 characters of base64url, the form of a reset `uid`.
+pub fn base64url_128() -> String {
+    URL_SAFE_NO_PAD.encode(bytes::<16>())
+}
+
 /// 256 random bits as 43 characters of base64url, the form of a one-time secret.
 pub fn base64url_256() -> String {
     URL_SAFE_NO_PAD.encode(bytes::<32>())

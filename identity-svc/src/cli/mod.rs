@@ -1,0 +1,53 @@
+//! The operator's commands, for what HTTP cannot do. They work on the database and the keys file themselves, beside
+//! a running server or without one.
+
+mod keys;
+mod users;
+
+use std::io::Write;
+
+use shared::clock::Clock;
+
+use crate::db::OpenError;
+use crate::settings::Settings;
+use crate::tokens::key_file::KeysError;
+
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Command {
+    /// Look at accounts, switch them on and off, delete them, import password hashes
+    #[command(subcommand)]
+    Users(users::UsersCommand),
+    /// List and rotate the keys that tokens are signed with
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+}
+
+/// Why a command failed. One sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    #[error("there is no account named {0}")]
+    NoSuchUser(String),
+    #[error("this is no password hash that can be imported: {0}")]
+    BadHash(String),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("the database refused: {0}")]
+    Database(#[from] diesel::result::Error),
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    #[error("keys of {0} come from the settings, not from a file: change the secret there")]
+    KeyFromSettings(&'static str),
+    #[error("cannot write the answer: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+/// Runs one command; what it has to say goes to `out`.
+///
+/// # Errors
+/// See [`CommandError`].
+pub fn run(command: &Command, settings: &Settings, clock: &Clock, out: &mut dyn Write) -> Result<(), CommandError> {
+    match command {
+        Command::Users(command) => users::run(command, settings, clock, out),
+        Command::Keys(command) => keys::run(command, settings, clock, out),
+    }
+}

@@ -1,0 +1,96 @@
+//! `users deactivate | activate | delete | set-hash | show`.
+
+use std::io::Write;
+
+use shared::clock::Clock;
+use shared::secret::Secret;
+
+use super::CommandError;
+use crate::dates::iso_8601;
+use crate::db::connection::DbConnection;
+use crate::db::messages::{DeleteUser, FindUserByName, ImportPassword, SetActive, User};
+use crate::db::DbMessage;
+use crate::domain::{email_address, username};
+use crate::passwords::encoded;
+use crate::settings::Settings;
+
+/// NAME is a username or an e-mail address.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum UsersCommand {
+    /// Refuse logins and tokens of an account until it is activated again
+    Deactivate { name: String },
+    /// Let an account in again
+    Activate { name: String },
+    /// Delete an account; its tokens end at once
+    Delete { name: String },
+    /// Set an account's password from a hash in one of Django's encodings, or `!` for none at all
+    SetHash {
+        name: String,
+        /// For example 'pbkdf2_sha256$1000000$salt$hash', in single quotes because of the dollar signs
+        encoded: String,
+    },
+    /// Show what is known of an account, without its password hash
+    Show { name: String },
+}
+
+pub fn run(
+    command: &UsersCommand,
+    settings: &Settings,
+    clock: &Clock,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
+    settings.database_url.migrate()?;
+    let mut connection = settings.database_url.connect()?;
+    let connection = &mut connection;
+    let now_ms = clock.now_ms();
+    match command {
+        UsersCommand::Deactivate { name } | UsersCommand::Activate { name } => {
+            let is_active = matches!(command, UsersCommand::Activate { .. });
+            let user = get_user(connection, name)?;
+            write(connection, &SetActive { user_id: user.id, is_active })?;
+            let what = if is_active { "active" } else { "inactive" };
+            writeln!(out, "{} is {what}", user.username)?;
+        }
+        UsersCommand::Delete { name } => {
+            let user = get_user(connection, name)?;
+            write(connection, &DeleteUser { user_id: user.id, now_ms })?;
+            writeln!(out, "{} is deleted", user.username)?;
+        }
+        UsersCommand::SetHash { name, encoded } => {
+            encoded::check_importable(encoded).map_err(|error| CommandError::BadHash(error.to_string()))?;
+            let user = get_user(connection, name)?;
+            let message = ImportPassword { user_id: user.id, encoded: Secret::new(encoded.clone()), now_ms };
+            write(connection, &message)?;
+            writeln!(out, "{} has another password", user.username)?;
+        }
+        UsersCommand::Show { name } => show(&get_user(connection, name)?, out)?,
+    }
+    Ok(())
+}
+
+fn get_user(connection: &mut DbConnection, name: &str) -> Result<User, CommandError> {
+    let message = FindUserByName { username_key: username::key(name), email_key: email_address::key(name) };
+    message.run(connection)?.ok_or_else(|| CommandError::NoSuchUser(name.to_owned()))
+}
+
+fn write<M: DbMessage>(connection: &mut DbConnection, message: &M) -> Result<M::Output, CommandError> {
+    Ok(connection.write(|connection| message.run(connection))?)
+}
+
+fn show(user: &User, out: &mut dyn Write) -> Result<(), CommandError> {
+    let yes_no = |is_so: bool| if is_so { "yes" } else { "no" };
+    let time = |ms: i64| iso_8601(ms.div_euclid(1000));
+    writeln!(out, "pk:              {}", user.id)?;
+    writeln!(out, "username:        {}", user.username)?;
+    writeln!(out, "email:           {}", user.email)?;
+    writeln!(out, "email verified:  {}", yes_no(user.is_email_verified))?;
+    writeln!(out, "first name:      {}", user.first_name)?;
+    writeln!(out, "last name:       {}", user.last_name)?;
+    writeln!(out, "active:          {}", yes_no(user.is_active))?;
+    writeln!(out, "created:         {}", time(user.created_at_ms))?;
+    writeln!(out, "password set:    {}", time(user.password_set_at_ms))?;
+    let algorithm = user.password.split('$').next().unwrap_or_default();
+    let algorithm = if algorithm.starts_with('!') || algorithm.is_empty() { "none" } else { algorithm };
+    writeln!(out, "password kept as: {algorithm}")?;
+    Ok(())
+}

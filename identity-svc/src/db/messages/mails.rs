@@ -1,0 +1,120 @@
+//! Mails that somebody asks for, and the confirmation of an address.
+
+use diesel::QueryResult;
+use diesel::result::Error as DieselError;
+
+use crate::db::connection::DbConnection;
+use crate::db::queries::one_time_secrets::{self, InsertSecret};
+use crate::db::queries::outbox::{self, InsertOutboxRow, OutboxState};
+use crate::db::queries::users::{self, User};
+use crate::db::{DbMessage, Mode};
+use crate::mail_draft::MailDraft;
+use crate::tokens::one_time::Purpose;
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// Stores the secret of a mail and the job that sends it, in the transaction of its cause.
+pub(super) fn insert_mail(connection: &mut DbConnection, mail: &MailDraft, user: &User) -> QueryResult<()> {
+    let secret = InsertSecret {
+        digest: &mail.digest(),
+        purpose: mail.purpose.as_str(),
+        user_id: user.id,
+        created_at_ms: mail.created_at_ms,
+        expires_at_ms: mail.expires_at_ms(),
+    };
+    one_time_secrets::insert_secret(connection, &secret)?;
+    let job = mail.job(&user.email, &user.username, &user.uid);
+    let payload = job.to_json().map_err(|error| DieselError::SerializationError(Box::new(error)))?;
+    let recipient = user.email_key.as_deref().unwrap_or_default();
+    insert_outbox_row(connection, mail, recipient, &payload, OutboxState::Waiting)
+}
+
+fn insert_outbox_row(
+    connection: &mut DbConnection,
+    mail: &MailDraft,
+    recipient: &str,
+    payload: &str,
+    state: OutboxState,
+) -> QueryResult<()> {
+    let row = InsertOutboxRow {
+        job_id: &mail.job_id,
+        kind: mail.purpose.as_str(),
+        recipient,
+        payload,
+        state: state.as_str(),
+        created_at_ms: mail.created_at_ms,
+        due_at_ms: mail.created_at_ms,
+        failed_attempts: 0,
+        finished_at_ms: (state == OutboxState::Suppressed).then_some(mail.created_at_ms),
+    };
+    outbox::insert_row(connection, &row)
+}
+
+/// Somebody asks for a mail to an address. The answer must not tell whether the address has an account, so the work
+/// is the same either way: a row is written for unknown addresses too, and the budget counts both.
+#[derive(Clone, Debug)]
+pub struct RequestMail {
+    /// Lower-case.
+    pub email_key: String,
+    pub mail: MailDraft,
+    /// Mails of this kind to this address an hour; 0: no limit.
+    pub mails_per_hour: u32,
+}
+
+impl DbMessage for RequestMail {
+    /// Whether a mail job was written.
+    type Output = bool;
+    const MODE: Mode = Mode::Write;
+
+    fn run(&self, connection: &mut DbConnection) -> QueryResult<bool> {
+        let mail = &self.mail;
+        if self.mails_per_hour > 0 {
+            let since_ms = mail.created_at_ms.saturating_sub(HOUR_MS);
+            let recent = outbox::count_recent(connection, &self.email_key, mail.purpose.as_str(), since_ms)?;
+            if recent >= i64::from(self.mails_per_hour) {
+                return Ok(false);
+            }
+        }
+        let user = users::find_by_email(connection, &self.email_key)?;
+        let wants_it = |user: &User| match mail.purpose {
+            Purpose::VerifyEmail => !user.is_email_verified,
+            Purpose::ResetPassword => user.is_active,
+        };
+        let Some(user) = user.filter(wants_it) else {
+            insert_outbox_row(connection, mail, &self.email_key, "", OutboxState::Suppressed)?;
+            return Ok(false);
+        };
+        if mail.purpose == Purpose::ResetPassword {
+            // A newer reset voids the older ones; verification keys stay good until one is used.
+            one_time_secrets::delete_all_of(connection, user.id, mail.purpose)?;
+        }
+        insert_mail(connection, mail, &user)?;
+        Ok(true)
+    }
+}
+
+/// Uses a verification key up, and with it all others of the account.
+#[derive(Clone, Debug)]
+pub struct ConfirmEmail {
+    pub digest: String,
+    pub now_ms: i64,
+}
+
+impl DbMessage for ConfirmEmail {
+    /// Whether the key was good.
+    type Output = bool;
+    const MODE: Mode = Mode::Write;
+
+    fn run(&self, connection: &mut DbConnection) -> QueryResult<bool> {
+        let purpose = Purpose::VerifyEmail;
+        let Some(user_id) = one_time_secrets::find_owner(connection, &self.digest, purpose, self.now_ms)? else {
+            return Ok(false);
+        };
+        if !one_time_secrets::delete_live(connection, &self.digest, purpose, user_id, self.now_ms)? {
+            return Ok(false);
+        }
+        one_time_secrets::delete_all_of(connection, user_id, purpose)?;
+        users::update_email_verified(connection, user_id)?;
+        Ok(true)
+    }
+}

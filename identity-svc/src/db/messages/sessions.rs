@@ -1,0 +1,167 @@
+//! The life of a session: looked at, rotated, revoked; and tokens of a former Django site, which have none.
+
+use diesel::QueryResult;
+use shared::clock::to_ms;
+use std::time::Duration;
+
+use super::registration::NewSession;
+use crate::db::connection::DbConnection;
+use crate::db::queries::users::User;
+use crate::db::queries::{legacy_tokens, sessions, users};
+use crate::db::{DbMessage, Mode};
+
+/// What can be said of the session behind a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionState {
+    Live { generation: i64, rotated_at_ms: Option<i64> },
+    Revoked,
+}
+
+/// Looks at a session and its account.
+#[derive(Clone, Debug)]
+pub struct FindSession {
+    pub sid: String,
+}
+
+pub struct FoundSession {
+    pub user_id: i64,
+    /// `None`: the account is gone.
+    pub user: Option<User>,
+    pub state: SessionState,
+}
+
+impl DbMessage for FindSession {
+    type Output = Option<FoundSession>;
+    const MODE: Mode = Mode::Read;
+
+    fn run(&self, connection: &mut DbConnection) -> QueryResult<Option<FoundSession>> {
+        let found = sessions::find_with_account(connection, &self.sid)?;
+        Ok(found.map(|(session, user)| FoundSession {
+            user_id: session.user_id,
+            user,
+            state: match session.revoked_at_ms {
+                Some(_) => SessionState::Revoked,
+                None => {
+                    SessionState::Live { generation: session.generation, rotated_at_ms: session.rotated_at_ms }
+                }
+            },
+        }))
+    }
+}
+
+/// Uses a refresh token of `generation` up and moves its session on.
+#[derive(Clone, Debug)]
+pub struct RotateSession {
+    pub sid: String,
+    pub generation: i64,
+    pub expires_at_ms: i64,
+    /// For how long the generation just rotated out still leads to its successor.
+    pub grace: Duration,
+    pub now_ms: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RotatedSession {
+    /// The session is at this generation now.
+    To { generation: i64 },
+    /// It was revoked before.
+    Revoked,
+    /// An old generation came back: somebody has a copy. The session has been revoked (RFC 9700 section 4.14.2).
+    Reused,
+}
+
+impl DbMessage for RotateSession {
+    type Output = RotatedSession;
+    const MODE: Mode = Mode::Write;
+
+    fn run(&self, connection: &mut DbConnection) -> QueryResult<RotatedSession> {
+        let next = self.generation.saturating_add(1);
+        let has_moved =
+            sessions::update_generation(connection, &self.sid, self.generation, self.now_ms, self.expires_at_ms)?;
+        if has_moved {
+            return Ok(RotatedSession::To { generation: next });
+        }
+        let Some(session) = sessions::find_session(connection, &self.sid)?.filter(|it| it.revoked_at_ms.is_none())
+        else {
+            return Ok(RotatedSession::Revoked);
+        };
+        let since_rotation_ms = session.rotated_at_ms.map(|rotated_at_ms| self.now_ms.saturating_sub(rotated_at_ms));
+        let is_in_grace = since_rotation_ms.is_some_and(|since_ms| since_ms < to_ms(self.grace));
+        if session.generation == next && is_in_grace {
+            return Ok(RotatedSession::To { generation: next });
+        }
+        sessions::update_revoked(connection, &self.sid, "refresh token reused", self.now_ms)?;
+        Ok(RotatedSession::Reused)
+    }
+}
+
+/// Ends a session.
+#[derive(Clone, Debug)]
+pub struct RevokeSession {
+    pub sid: String,
+    pub reason: &'static str,
+    pub now_ms: i64,
+}
+
+impl DbMessage for RevokeSession {
+    /// Whether it was live.
+    type Output = bool;
+    const MODE: Mode = Mode::Write;
+
+    fn run(&self, connection: &mut DbConnection) -> QueryResult<bool> {
+        sessions::update_revoked(connection, &self.sid, self.reason, self.now_ms)
+    }
+}
+
+/// Whether a refresh token of a former Django site was used up.
+#[derive(Clone, Debug)]
+pub struct IsLegacyTokenUsed {
+    pub jti: String,
+}
+
+impl DbMessage for IsLegacyTokenUsed {
+    type Output = bool;
+    const MODE: Mode = Mode::Read;
+
+    fn run(&self, connection: &mut DbConnection) -> QueryResult<bool> {
+        legacy_tokens::is_used(connection, &self.jti)
+    }
+}
+
+/// Uses a refresh token of a former Django site up, and opens a session in its place unless it is a logout.
+#[derive(Clone, Debug)]
+pub struct UseLegacyToken {
+    pub jti: String,
+    pub expires_at_ms: i64,
+    /// The session to open, and for whom.
+    pub session: Option<(i64, NewSession)>,
+    pub now_ms: i64,
+}
+
+/// What became of the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsedLegacyToken {
+    Used,
+    UsedBefore,
+    /// The account is gone or switched off; the token stays.
+    NoAccount,
+}
+
+impl DbMessage for UseLegacyToken {
+    type Output = UsedLegacyToken;
+    const MODE: Mode = Mode::Write;
+
+    fn run(&self, connection: &mut DbConnection) -> QueryResult<UsedLegacyToken> {
+        if legacy_tokens::is_used(connection, &self.jti)? {
+            return Ok(UsedLegacyToken::UsedBefore);
+        }
+        if let Some((user_id, session)) = &self.session {
+            if !users::find_by_id(connection, *user_id)?.is_some_and(|user| user.is_active) {
+                return Ok(UsedLegacyToken::NoAccount);
+            }
+            sessions::insert_session(connection, &session.of(*user_id, self.now_ms))?;
+        }
+        legacy_tokens::insert_used(connection, &self.jti, self.expires_at_ms)?;
+        Ok(UsedLegacyToken::Used)
+    }
+}

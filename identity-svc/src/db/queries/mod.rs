@@ -1,0 +1,8 @@
+//! SQL, one file per table: plain functions over a connection.
+
+pub mod legacy_tokens;
+pub mod login_failures;
+pub mod one_time_secrets;
+pub mod outbox;
+pub mod sessions;
+pub mod users;

@@ -1,0 +1,115 @@
+//! Table `sessions`.
+
+use diesel::prelude::*;
+
+use crate::db::connection::DbConnection;
+use crate::db::queries::users::User;
+use crate::db::schema::{sessions, users};
+
+
+/// What decides about a session.
+#[derive(Clone, Debug, Queryable)]
+pub struct Session {
+    pub user_id: i64,
+    pub generation: i64,
+    pub rotated_at_ms: Option<i64>,
+    pub revoked_at_ms: Option<i64>,
+}
+
+#[derive(Clone, Debug, Insertable)]
+#[diesel(table_name = sessions)]
+pub struct InsertSession {
+    pub sid: String,
+    pub user_id: i64,
+    pub created_at_ms: i64,
+    pub expires_at_ms: i64,
+    pub generation: i64,
+    pub user_agent: String,
+    pub address: String,
+}
+
+/// A session and, unless it is gone, its account.
+pub type SessionAndAccount = (Session, Option<User>);
+
+type SessionColumns = (sessions::user_id, sessions::generation, sessions::rotated_at_ms, sessions::revoked_at_ms);
+
+fn session_columns() -> SessionColumns {
+    (sessions::user_id, sessions::generation, sessions::rotated_at_ms, sessions::revoked_at_ms)
+}
+
+pub fn insert_session(connection: &mut DbConnection, session: &InsertSession) -> QueryResult<()> {
+    diesel::insert_into(sessions::table).values(session).execute(connection).map(drop)
+}
+
+pub fn find_session(connection: &mut DbConnection, sid: &str) -> QueryResult<Option<Session>> {
+    sessions::table.find(sid).select(session_columns()).first(connection).optional()
+}
+
+pub fn find_with_account(connection: &mut DbConnection, sid: &str) -> QueryResult<Option<SessionAndAccount>> {
+    sessions::table
+        .left_join(users::table.on(users::id.eq(sessions::user_id)))
+        .filter(sessions::sid.eq(sid))
+        .select((session_columns(), users::all_columns.nullable()))
+        .first(connection)
+        .optional()
+}
+
+/// Moves a session from `generation` to the next. The one conditional update that decides between simultaneous
+/// refreshes.
+pub fn update_generation(
+    connection: &mut DbConnection,
+    sid: &str,
+    generation: i64,
+    now_ms: i64,
+    expires_at_ms: i64,
+) -> QueryResult<bool> {
+    let at_generation = sessions::table.filter(
+        sessions::sid.eq(sid).and(sessions::generation.eq(generation)).and(sessions::revoked_at_ms.is_null()),
+    );
+    let updated = diesel::update(at_generation)
+        .set((
+            sessions::generation.eq(generation.saturating_add(1)),
+            sessions::rotated_at_ms.eq(Some(now_ms)),
+            sessions::expires_at_ms.eq(expires_at_ms),
+        ))
+        .execute(connection)?;
+    Ok(updated == 1)
+}
+
+/// Revokes one session; `false` when it is unknown or was revoked before.
+pub fn update_revoked(connection: &mut DbConnection, sid: &str, reason: &str, now_ms: i64) -> QueryResult<bool> {
+    let live = sessions::table.filter(sessions::sid.eq(sid).and(sessions::revoked_at_ms.is_null()));
+    let updated = diesel::update(live)
+        .set((sessions::revoked_at_ms.eq(Some(now_ms)), sessions::revoked_reason.eq(Some(reason))))
+        .execute(connection)?;
+    Ok(updated == 1)
+}
+
+/// Revokes all sessions of an account but `keep`; returns how many.
+pub fn update_all_revoked(
+    connection: &mut DbConnection,
+    user_id: i64,
+    keep: Option<&str>,
+    reason: &str,
+    now_ms: i64,
+) -> QueryResult<usize> {
+    let live = sessions::table.filter(
+        sessions::user_id
+            .eq(user_id)
+            .and(sessions::revoked_at_ms.is_null())
+            .and(sessions::sid.ne(keep.unwrap_or_default())),
+    );
+    diesel::update(live)
+        .set((sessions::revoked_at_ms.eq(Some(now_ms)), sessions::revoked_reason.eq(Some(reason))))
+        .execute(connection)
+}
+
+/// Deletes at most `limit` sessions that ended before `before_ms`; returns how many.
+pub fn delete_expired(connection: &mut DbConnection, before_ms: i64, limit: i64) -> QueryResult<usize> {
+    let sids: Vec<String> = sessions::table
+        .filter(sessions::expires_at_ms.lt(before_ms))
+        .select(sessions::sid)
+        .limit(limit)
+        .load(connection)?;
+    diesel::delete(sessions::table.filter(sessions::sid.eq_any(sids))).execute(connection)
+}

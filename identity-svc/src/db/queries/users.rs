@@ -1,0 +1,136 @@
+//! Table `users`.
+
+use diesel::prelude::*;
+
+use crate::db::connection::DbConnection;
+use crate::db::schema::users;
+
+/// An account, whole.
+#[derive(Clone, Queryable)]
+pub struct User {
+    pub id: i64,
+    pub uid: String,
+    pub username: String,
+    pub username_key: String,
+    pub email: String,
+    pub email_key: Option<String>,
+    pub is_email_verified: bool,
+    /// In Django's encoding. Never printed: this type has no `Debug`.
+    pub password: String,
+    pub first_name: String,
+    pub last_name: String,
+    pub is_active: bool,
+    pub created_at_ms: i64,
+    pub password_set_at_ms: i64,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = users)]
+pub struct InsertUser<'a> {
+    pub uid: &'a str,
+    pub username: &'a str,
+    pub username_key: &'a str,
+    pub email: &'a str,
+    pub email_key: Option<&'a str>,
+    pub is_email_verified: bool,
+    pub password: &'a str,
+    pub first_name: &'a str,
+    pub last_name: &'a str,
+    pub is_active: bool,
+    pub created_at_ms: i64,
+    pub password_set_at_ms: i64,
+}
+
+pub fn insert_user(connection: &mut DbConnection, user: &InsertUser<'_>) -> QueryResult<i64> {
+    diesel::insert_into(users::table).values(user).returning(users::id).get_result(connection)
+}
+
+pub fn find_by_id(connection: &mut DbConnection, id: i64) -> QueryResult<Option<User>> {
+    users::table.find(id).first(connection).optional()
+}
+
+pub fn find_by_uid(connection: &mut DbConnection, uid: &str) -> QueryResult<Option<User>> {
+    users::table.filter(users::uid.eq(uid)).first(connection).optional()
+}
+
+pub fn find_by_username(connection: &mut DbConnection, username_key: &str) -> QueryResult<Option<User>> {
+    users::table.filter(users::username_key.eq(username_key)).first(connection).optional()
+}
+
+pub fn find_by_email(connection: &mut DbConnection, email_key: &str) -> QueryResult<Option<User>> {
+    users::table.filter(users::email_key.eq(email_key)).first(connection).optional()
+}
+
+/// Which of a username and an address are taken, in one look.
+pub fn find_taken(
+    connection: &mut DbConnection,
+    username_key: &str,
+    email_key: &str,
+) -> QueryResult<Vec<(String, Option<String>)>> {
+    users::table
+        .filter(users::username_key.eq(username_key).or(users::email_key.eq(email_key)))
+        .select((users::username_key, users::email_key))
+        .load(connection)
+}
+
+/// Sets the password of an account whose password still is `old`. The one conditional update that decides between
+/// simultaneous changes.
+pub fn update_password_from(
+    connection: &mut DbConnection,
+    id: i64,
+    old: &str,
+    new: &str,
+    now_ms: i64,
+) -> QueryResult<bool> {
+    let updated = diesel::update(users::table.filter(users::id.eq(id).and(users::password.eq(old))))
+        .set((users::password.eq(new), users::password_set_at_ms.eq(now_ms)))
+        .execute(connection)?;
+    Ok(updated == 1)
+}
+
+/// Replaces an encoding by another of the same password: no change of the password.
+pub fn update_encoding(connection: &mut DbConnection, id: i64, old: &str, new: &str) -> QueryResult<bool> {
+    let updated = diesel::update(users::table.filter(users::id.eq(id).and(users::password.eq(old))))
+        .set(users::password.eq(new))
+        .execute(connection)?;
+    Ok(updated == 1)
+}
+
+pub fn update_password(connection: &mut DbConnection, id: i64, new: &str, now_ms: i64) -> QueryResult<bool> {
+    let updated = diesel::update(users::table.find(id))
+        .set((users::password.eq(new), users::password_set_at_ms.eq(now_ms)))
+        .execute(connection)?;
+    Ok(updated == 1)
+}
+
+pub fn update_email_verified(connection: &mut DbConnection, id: i64) -> QueryResult<()> {
+    diesel::update(users::table.find(id)).set(users::is_email_verified.eq(true)).execute(connection).map(drop)
+}
+
+pub fn update_active(connection: &mut DbConnection, id: i64, is_active: bool) -> QueryResult<()> {
+    diesel::update(users::table.find(id)).set(users::is_active.eq(is_active)).execute(connection).map(drop)
+}
+
+/// The parts of a profile that its owner may change.
+pub struct Profile<'a> {
+    pub username: &'a str,
+    pub username_key: &'a str,
+    pub first_name: &'a str,
+    pub last_name: &'a str,
+}
+
+pub fn update_profile(connection: &mut DbConnection, id: i64, profile: &Profile<'_>) -> QueryResult<()> {
+    diesel::update(users::table.find(id))
+        .set((
+            users::username.eq(profile.username),
+            users::username_key.eq(profile.username_key),
+            users::first_name.eq(profile.first_name),
+            users::last_name.eq(profile.last_name),
+        ))
+        .execute(connection)
+        .map(drop)
+}
+
+pub fn delete_user(connection: &mut DbConnection, id: i64) -> QueryResult<()> {
+    diesel::delete(users::table.find(id)).execute(connection).map(drop)
+}

@@ -1,0 +1,51 @@
+//! `POST password/reset/` (contract section 7). The answer tells nothing of the address.
+
+use actix_web::web;
+
+use super::body::{Body, RequestBody};
+use super::fields::FieldReader;
+use super::responses::Detail;
+use super::{ApiError, AppState, Context};
+use crate::db::messages::RequestMail;
+use crate::domain::email_address;
+use crate::domain::texts::Text;
+use crate::tokens::one_time::Purpose;
+
+/// The body of both requests for a mail.
+pub struct EmailRequest {
+    email: String,
+}
+
+impl RequestBody for EmailRequest {
+    fn read(fields: &mut FieldReader<'_>) -> Self {
+        Self { email: fields.required_email("email") }
+    }
+}
+
+pub async fn password_reset(
+    state: web::Data<AppState>,
+    context: Context,
+    body: Body<EmailRequest>,
+) -> Result<Detail, ApiError> {
+    let request = body.valid()?;
+    request_mail(&state, &context, &request, Purpose::ResetPassword).await?;
+    Ok(Detail::ok(&state, &context, &Text::ResetSent))
+}
+
+/// Has a mail sent if the address is one that wants it; nobody learns whether.
+pub async fn request_mail(
+    state: &AppState,
+    context: &Context,
+    request: &EmailRequest,
+    purpose: Purpose,
+) -> Result<(), ApiError> {
+    let message = RequestMail {
+        email_key: email_address::key(&request.email),
+        mail: context.new_mail(state, purpose, state.clock.now_ms()),
+        mails_per_hour: state.settings.mails_per_hour,
+    };
+    if state.db.call(message).await? {
+        state.db.outbox_changed().notify_one();
+    }
+    Ok(())
+}

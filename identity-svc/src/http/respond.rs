@@ -1,0 +1,67 @@
+//! Around every request: reads its context, gives refusals their body, adds the headers that all answers have.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, web};
+use shared::headers;
+
+use super::AppState;
+use super::context::Context;
+use super::error::ApiError;
+
+pub async fn respond(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let Some(state) = request.app_data::<web::Data<AppState>>().cloned() else {
+        return Err(ApiError::Internal("an application without state".to_owned()).into());
+    };
+    let peer = request.peer_addr().map(|address| address.ip());
+    let context = Context::read(request.headers(), peer, &state);
+    request.extensions_mut().insert(context.clone());
+    let http_request = request.request().clone();
+    let response = match next.call(request).await {
+        Ok(response) => response.map_into_boxed_body(),
+        Err(error) => ServiceResponse::from_err(error, http_request),
+    };
+    let mut response = with_error_body(response, &state, &context);
+    add_headers(&mut response, &context);
+    Ok(response)
+}
+
+/// The body of a refusal, in the language of its request; and the cause of a 5xx, once, into the log.
+fn with_error_body(response: ServiceResponse, state: &AppState, context: &Context) -> ServiceResponse {
+    let refusal = response.response().error().map(|error| {
+        let known = error.as_error::<ApiError>().cloned();
+        // actix-web's own errors are about requests that it cannot read.
+        known.unwrap_or_else(|| match error.as_response_error().status_code().as_u16() {
+            404 => ApiError::NotFound,
+            _ => ApiError::Internal(error.to_string()),
+        })
+    });
+    let Some(refusal) = refusal else { return response };
+    if let Some(cause) = refusal.cause() {
+        let path = response.request().path();
+        log::error!(request_id:% = context.request_id, path; "request failed: {cause}");
+    }
+    let body = refusal.body(&state.texts, context.language).to_string();
+    response.map_body(|head, _| {
+        head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        BoxBody::new(body)
+    })
+}
+
+fn add_headers(response: &mut ServiceResponse, context: &Context) {
+    let response_headers = response.headers_mut();
+    response_headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(context.language.tag()));
+    response_headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Language"));
+    response_headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !response_headers.contains_key(header::CACHE_CONTROL) {
+        response_headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if let Ok(request_id) = HeaderValue::from_str(context.request_id.as_str()) {
+        response_headers.insert(HeaderName::from_static(headers::REQUEST_ID), request_id);
+    }
+}

@@ -1,0 +1,5 @@
+//! From the outbox table to the queue.
+
+mod relay;
+
+pub use relay::{OutboxRelay, RelaySettings};

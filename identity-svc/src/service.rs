@@ -1,0 +1,130 @@
+//! The composition root: builds handles, actors and server, and takes them down in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+use shared::clock::Clock;
+use shared::queue::Publisher;
+use shared::shutdown::{self, ShutdownTrigger};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::db::{Db, OpenError};
+use crate::domain::languages::{Catalogue, CatalogueError};
+use crate::http::{self, ApiError, AppState};
+use crate::janitor::Janitor;
+use crate::outbox::{OutboxRelay, RelaySettings};
+use crate::pages;
+use crate::passwords::Passwords;
+use crate::settings::{QueueUrl, Settings};
+use crate::tokens::Tokens;
+use crate::tokens::key_file::KeysError;
+
+/// Why identity-svc does not start. One sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Database(#[from] OpenError),
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    #[error(transparent)]
+    Texts(#[from] CatalogueError),
+    #[error("cannot listen on {address}: {reason}; set GATEHOUSE_IDENTITY_LISTEN")]
+    Listen { address: String, reason: String },
+    #[error("cannot read the outbox at the start: {0}")]
+    Outbox(#[from] crate::db::DbError),
+}
+
+/// A running identity-svc.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    server: ServerHandle,
+    server_ended: JoinHandle<std::io::Result<()>>,
+    actors: ShutdownTrigger,
+    relay_ended: oneshot::Receiver<()>,
+    janitor_ended: oneshot::Receiver<()>,
+}
+
+/// Requests under way may take this long to finish after a stop.
+const DRAIN_SECONDS: u64 = 20;
+/// Longer than the gateway keeps an idle connection, so that it is never this side that closes one in use.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// Starts everything. Must run on an actix system.
+///
+/// # Errors
+/// See [`StartError`]; nothing is left running then.
+pub async fn start(settings: Settings, clock: Clock, publisher: Publisher) -> Result<Running, StartError> {
+    let texts = Arc::new(Catalogue::compiled_in()?);
+    let now_ms = clock.now_ms();
+    settings.database_url.migrate()?;
+    let tokens = Tokens::start(settings.tokens.clone(), now_ms)?;
+    let listen = |reason: std::io::Error| StartError::Listen {
+        address: settings.listen.clone(),
+        reason: reason.to_string(),
+    };
+    let listener = std::net::TcpListener::bind(&settings.listen).map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let db = Db::start(settings.database_url.clone(), settings.database_connections);
+    let relay_settings = relay_settings(&settings);
+    if settings.queue_url == QueueUrl::Memory {
+        // One process owns this outbox: what an earlier run had claimed is free.
+        db.call(crate::db::messages::ReleaseAllClaims { now_ms }).await?;
+    }
+    let (actors, signal) = shutdown::channel();
+    let relay_ended = OutboxRelay::start(db.clone(), publisher, clock.clone(), relay_settings, signal.clone());
+    let janitor_ended = Janitor::start(db.clone(), tokens.clone(), clock.clone(), signal);
+    let passwords = Passwords::start(settings.hash_threads, settings.bcrypt_cost, settings.hash_queue);
+    let state = AppState { db, passwords, tokens, clock, settings: Arc::new(settings), texts };
+    let state = web::Data::new(state);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(state.clone())
+            .wrap(from_fn(http::respond))
+            .configure(http::configure)
+            .configure(pages::configure)
+            .default_service(web::to(|| async { Err::<&str, _>(ApiError::NotFound) }))
+    })
+    .disable_signals()
+    .keep_alive(KEEP_ALIVE)
+    .shutdown_timeout(DRAIN_SECONDS)
+    .listen(listener)
+    .map_err(|reason| StartError::Listen { address: address.to_string(), reason: reason.to_string() })?
+    .run();
+    let handle = server.handle();
+    let server_ended = actix_web::rt::spawn(server);
+    Ok(Running { address, server: handle, server_ended, actors, relay_ended, janitor_ended })
+}
+
+fn relay_settings(settings: &Settings) -> RelaySettings {
+    match settings.queue_url {
+        // A publish lasts until the mail is out.
+        QueueUrl::Memory => RelaySettings { in_flight: 32, claim: Duration::from_secs(600) },
+        QueueUrl::Amqp(_) => RelaySettings { in_flight: 512, claim: Duration::from_secs(60) },
+    }
+}
+
+impl Running {
+    /// Resolves, with the reason, when a part has ended that nobody stopped.
+    pub async fn ended(&mut self) -> String {
+        tokio::select! {
+            _ = &mut self.server_ended => "the HTTP server of identity-svc has ended".to_owned(),
+            _ = &mut self.relay_ended => "the outbox relay has ended".to_owned(),
+            _ = &mut self.janitor_ended => "the janitor has ended".to_owned(),
+        }
+    }
+
+    /// Stops accepting, finishes requests, then the relay, then the rest.
+    pub async fn stop(self) {
+        self.server.stop(true).await;
+        self.actors.trigger();
+        // Either has ended, or its panic was logged.
+        let _ = self.relay_ended.await;
+        let _ = self.janitor_ended.await;
+    }
+}

@@ -1,0 +1,290 @@
+//! Issues and verifies tokens: the handle that handlers hold. Takes new keys up while it runs.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::crypto;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use shared::jwt::{Claims, SigningAlgorithm, TokenError, TokenType};
+use shared::random;
+use shared::secret::Secret;
+
+use super::key_file::{self, KeysError};
+use super::key_ring::{KeyRing, LegacyKey};
+
+/// How tokens are made.
+#[derive(Clone, Debug)]
+pub struct TokenSettings {
+    pub access_lifetime: Duration,
+    pub refresh_lifetime: Duration,
+    pub algorithm: SigningAlgorithm,
+    pub keys_file: PathBuf,
+    /// Make the first key of `algorithm` when there is none (embedded mode); otherwise that is an error.
+    pub create_keys: bool,
+    pub hs256_secret: Option<Secret<String>>,
+    pub legacy: Option<LegacyKey>,
+}
+
+/// A token and when it ends.
+#[derive(Clone)]
+pub struct IssuedToken {
+    pub text: String,
+    /// Unix time in seconds.
+    pub exp: i64,
+}
+
+#[derive(Clone)]
+pub struct TokenPair {
+    pub access: IssuedToken,
+    pub refresh: IssuedToken,
+}
+
+#[derive(Serialize)]
+struct Header<'a> {
+    alg: &'static str,
+    typ: &'static str,
+    kid: &'a str,
+}
+
+/// The handle. Cheap to clone.
+#[derive(Clone)]
+pub struct Tokens {
+    settings: Arc<TokenSettings>,
+    loaded: Arc<RwLock<Loaded>>,
+}
+
+struct Loaded {
+    ring: Arc<KeyRing>,
+    modified: Option<SystemTime>,
+}
+
+impl Tokens {
+    /// Loads the keys.
+    ///
+    /// # Errors
+    /// When they are missing or damaged.
+    pub fn start(settings: TokenSettings, now_ms: i64) -> Result<Self, KeysError> {
+        let loaded = load(&settings, now_ms)?;
+        Ok(Self { settings: Arc::new(settings), loaded: Arc::new(RwLock::new(loaded)) })
+    }
+
+    /// Takes the keys file up again when it has changed. A damaged one is reported and the old keys stay.
+    ///
+    /// # Errors
+    /// When the new file is damaged.
+    pub fn reload(&self, now_ms: i64) -> Result<bool, KeysError> {
+        let modified = modified(&self.settings.keys_file);
+        if modified == self.loaded.read().unwrap_or_else(PoisonError::into_inner).modified {
+            return Ok(false);
+        }
+        let loaded = load(&self.settings, now_ms)?;
+        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
+        Ok(true)
+    }
+
+    fn ring(&self) -> Arc<KeyRing> {
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner).ring.clone()
+    }
+
+    pub fn jwks(&self) -> Value {
+        self.ring().jwks().clone()
+    }
+
+    pub fn refresh_lifetime(&self) -> Duration {
+        self.settings.refresh_lifetime
+    }
+
+    /// When a session that is opened or rotated now ends (Unix milliseconds).
+    pub fn session_end_ms(&self, now_ms: i64) -> i64 {
+        now_ms.saturating_add(shared::clock::to_ms(self.settings.refresh_lifetime))
+    }
+
+    /// See [`shared::jwt::VerifyingKeys::verify`].
+    ///
+    /// # Errors
+    /// The first check that fails.
+    pub fn verify(&self, token: &str, expected: Option<TokenType>, now_ms: i64) -> Result<Claims, TokenError> {
+        self.ring().verifying_keys(now_ms).verify(token, expected, now_ms.div_euclid(1000))
+    }
+
+    /// An access token for a session.
+    ///
+    /// # Errors
+    /// When the crypto library refuses to sign.
+    pub fn issue_access(
+        &self,
+        user_id: i64,
+        sid: &str,
+        additional: &Map<String, Value>,
+        now_ms: i64,
+    ) -> Result<IssuedToken, KeysError> {
+        self.issue(TokenType::Access, user_id, sid, None, additional, now_ms)
+    }
+
+    /// An access token and the refresh token of this generation of the session.
+    ///
+    /// # Errors
+    /// When the crypto library refuses to sign.
+    pub fn issue_pair(
+        &self,
+        user_id: i64,
+        sid: &str,
+        generation: i64,
+        additional: &Map<String, Value>,
+        now_ms: i64,
+    ) -> Result<TokenPair, KeysError> {
+        let access = self.issue_access(user_id, sid, additional, now_ms)?;
+        let refresh = self.issue(TokenType::Refresh, user_id, sid, Some(generation), additional, now_ms)?;
+        Ok(TokenPair { access, refresh })
+    }
+
+    fn issue(
+        &self,
+        token_type: TokenType,
+        user_id: i64,
+        sid: &str,
+        generation: Option<i64>,
+        additional: &Map<String, Value>,
+        now_ms: i64,
+    ) -> Result<IssuedToken, KeysError> {
+        let lifetime = match token_type {
+            TokenType::Access => self.settings.access_lifetime,
+            TokenType::Refresh => self.settings.refresh_lifetime,
+        };
+        let iat = now_ms.div_euclid(1000);
+        let exp = iat.saturating_add(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX));
+        let claims = Claims {
+            token_type: Some(token_type.as_str().to_owned()),
+            exp: Some(exp),
+            iat: Some(iat),
+            nbf: None,
+            jti: Some(random::hex_128()),
+            user_id: Some(user_id.to_string()),
+            sid: Some(sid.to_owned()),
+            generation,
+            additional: additional.clone(),
+        };
+        let text = self.sign(&claims, now_ms)?;
+        Ok(IssuedToken { text, exp })
+    }
+
+    fn sign(&self, claims: &Claims, now_ms: i64) -> Result<String, KeysError> {
+        let ring = self.ring();
+        let key = ring.signing_key(now_ms).ok_or(KeysError::Generate)?;
+        let header = Header { alg: key.algorithm.name(), typ: "JWT", kid: &key.kid };
+        let segment = |json: serde_json::Result<Vec<u8>>| {
+            json.map(|json| URL_SAFE_NO_PAD.encode(json)).map_err(|_| KeysError::Generate)
+        };
+        let input =
+            format!("{}.{}", segment(serde_json::to_vec(&header))?, segment(serde_json::to_vec(claims))?);
+        let signature = crypto::sign(input.as_bytes(), &key.key, key.algorithm.jose()).map_err(|_| KeysError::Generate)?;
+        Ok(format!("{input}.{signature}"))
+    }
+}
+
+fn modified(path: &std::path::Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+fn load(settings: &TokenSettings, now_ms: i64) -> Result<Loaded, KeysError> {
+    let path = &settings.keys_file;
+    let mut stored = key_file::load(path)?;
+    let has_own = stored.iter().any(|key| key.algorithm == settings.algorithm);
+    let needs_one = !has_own && !(settings.algorithm == SigningAlgorithm::HS256 && settings.hs256_secret.is_some());
+    if needs_one && settings.create_keys {
+        stored.push(key_file::generate(settings.algorithm, now_ms, now_ms)?);
+        key_file::save(path, &stored)?;
+        log::info!(algorithm = settings.algorithm.name(), file:% = path.display(); "made a signing key");
+    }
+    let hs256_secret = settings.hs256_secret.as_ref();
+    let ring = KeyRing::build(&stored, hs256_secret, settings.legacy.as_ref(), settings.algorithm, path)?;
+    Ok(Loaded { ring: Arc::new(ring), modified: modified(path) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(algorithm: SigningAlgorithm) -> TokenSettings {
+        TokenSettings {
+            access_lifetime: Duration::from_secs(300),
+            refresh_lifetime: Duration::from_secs(86_400),
+            algorithm,
+            keys_file: std::env::temp_dir().join(format!("{}.json", random::hex_128())),
+            create_keys: true,
+            hs256_secret: None,
+            legacy: None,
+        }
+    }
+
+    const NOW_MS: i64 = 1_800_000_000_000;
+
+    #[test]
+    fn every_algorithm_issues_what_it_verifies() {
+        for algorithm in
+            [SigningAlgorithm::EdDSA, SigningAlgorithm::ES256, SigningAlgorithm::RS256, SigningAlgorithm::HS256]
+        {
+            let settings = settings(algorithm);
+            let tokens = Tokens::start(settings.clone(), NOW_MS).unwrap();
+            let pair = tokens.issue_pair(7, "s", 3, &Map::new(), NOW_MS).unwrap();
+            let claims = tokens.verify(&pair.refresh.text, Some(TokenType::Refresh), NOW_MS).unwrap();
+            assert_eq!((claims.user_id.as_deref(), claims.generation), (Some("7"), Some(3)));
+            assert_eq!(
+                tokens.verify(&pair.access.text, Some(TokenType::Refresh), NOW_MS),
+                Err(TokenError::WrongType)
+            );
+            assert_eq!(
+                tokens.verify(&pair.access.text, None, NOW_MS + 300_000),
+                Err(TokenError::Expired)
+            );
+            let published = tokens.jwks()["keys"].as_array().unwrap().len();
+            assert_eq!(published, usize::from(algorithm != SigningAlgorithm::HS256));
+            let again = Tokens::start(settings.clone(), NOW_MS).unwrap();
+            assert!(again.verify(&pair.access.text, None, NOW_MS).is_ok(), "keys survive a restart");
+            std::fs::remove_file(&settings.keys_file).unwrap();
+        }
+    }
+
+    #[test]
+    fn another_algorithm_is_a_rotation() {
+        let before = settings(SigningAlgorithm::EdDSA);
+        let old = Tokens::start(before.clone(), NOW_MS).unwrap();
+        let token = old.issue_access(7, "s", &Map::new(), NOW_MS).unwrap();
+        let after = TokenSettings { algorithm: SigningAlgorithm::ES256, ..before };
+        let new = Tokens::start(after.clone(), NOW_MS).unwrap();
+        assert!(new.verify(&token.text, None, NOW_MS).is_ok());
+        assert_eq!(new.jwks()["keys"].as_array().unwrap().len(), 2);
+        std::fs::remove_file(&after.keys_file).unwrap();
+    }
+
+    #[test]
+    fn a_new_key_is_published_before_it_signs() {
+        let settings = settings(SigningAlgorithm::EdDSA);
+        let tokens = Tokens::start(settings.clone(), NOW_MS).unwrap();
+        let kid = |tokens: &Tokens, now_ms| {
+            let token = tokens.issue_access(7, "s", &Map::new(), now_ms).unwrap();
+            shared::jwt::unverified_kid(&token.text).unwrap()
+        };
+        let first = kid(&tokens, NOW_MS);
+        let mut keys = key_file::load(&settings.keys_file).unwrap();
+        keys.push(key_file::generate(SigningAlgorithm::EdDSA, NOW_MS, NOW_MS + 60_000).unwrap());
+        key_file::save(&settings.keys_file, &keys).unwrap();
+        let reloaded = Tokens::start(settings.clone(), NOW_MS).unwrap();
+        assert_eq!(kid(&reloaded, NOW_MS), first);
+        assert_eq!(kid(&reloaded, NOW_MS + 60_000), keys[1].kid);
+        std::fs::remove_file(&settings.keys_file).unwrap();
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_without_quoting_it() {
+        let settings = settings(SigningAlgorithm::EdDSA);
+        std::fs::write(&settings.keys_file, "{\"keys\": [\"hush-hush\"]}").unwrap();
+        let error = Tokens::start(settings.clone(), NOW_MS).err().unwrap().to_string();
+        assert!(error.contains("damaged") && !error.contains("hush-hush"), "{error}");
+        std::fs::remove_file(&settings.keys_file).unwrap();
+    }
+}

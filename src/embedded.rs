@@ -1,0 +1,122 @@
+//! The three services in one process: SQLite, an in-process queue, mails as files and a mailbox page.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use gateway::ExtraPages;
+use shared::clock::Clock;
+use shared::env::{Env, SettingsError};
+use shared::logging::LogSettings;
+use shared::queue::in_process;
+
+pub struct Settings {
+    pub log: LogSettings,
+    pub identity: identity_svc::Settings,
+    gateway: gateway::Settings,
+    mailer: mailer_svc::Settings,
+    public_url: String,
+    data_dir: PathBuf,
+}
+
+impl Settings {
+    /// # Errors
+    /// Everything that is wrong with the environment, one sentence each.
+    pub fn from_env(env: Env) -> Result<Self, SettingsError> {
+        let data_dir = env.text("GATEHOUSE_DATA_DIR", "./data");
+        let listen = env.text("GATEHOUSE_GATEWAY_LISTEN", "127.0.0.1:8000");
+        let public_url = env.text("GATEHOUSE_PUBLIC_URL", &format!("http://{listen}"));
+        let public_url = public_url.trim_end_matches('/').to_owned();
+        let in_data = |scheme: &str, name: &str| format!("{scheme}{data_dir}/{name}");
+        let env = env
+            .with_default("GATEHOUSE_IDENTITY_LISTEN", "127.0.0.1:0")
+            .with_default("GATEHOUSE_IDENTITY_DATABASE_URL", in_data("sqlite:", "gatehouse.sqlite3"))
+            .with_default("GATEHOUSE_IDENTITY_QUEUE_URL", "memory:")
+            .with_default("GATEHOUSE_IDENTITY_KEYS_FILE", in_data("", "keys.json"))
+            .with_default("GATEHOUSE_IDENTITY_CREATE_KEYS", "on")
+            .with_default("GATEHOUSE_IDENTITY_VERIFY_URL", format!("{public_url}/account/verify-email/{{key}}"))
+            .with_default(
+                "GATEHOUSE_IDENTITY_RESET_URL",
+                format!("{public_url}/account/password/reset/confirm/{{uid}}/{{token}}"),
+            )
+            .with_default("GATEHOUSE_MAILER_QUEUE_URL", "memory:")
+            .with_default("GATEHOUSE_MAILER_SENDER_URL", in_data("file:", "mails"));
+        let settings = Self {
+            log: LogSettings::from_env(&env),
+            identity: identity_svc::Settings::from_env(&env),
+            gateway: gateway::Settings::from_env(&env),
+            mailer: mailer_svc::Settings::from_env(&env),
+            public_url,
+            data_dir: PathBuf::from(data_dir),
+        };
+        for name in ["GATEHOUSE_IDENTITY_QUEUE_URL", "GATEHOUSE_MAILER_QUEUE_URL"] {
+            if env.text(name, "memory:") != "memory:" {
+                env.problem(name, "must be memory: here, where one process runs all three services");
+            }
+        }
+        env.finish(&["GATEHOUSE_"])?;
+        Ok(settings)
+    }
+}
+
+/// Serves until a signal comes or a part ends by itself.
+///
+/// # Errors
+/// One sentence: what does not start, or what has ended.
+pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    let clock = Clock::System;
+    let (publisher, consumer) = in_process::channel();
+    let mails_folder = settings.mailer.mails_folder().map(ToOwned::to_owned);
+    let mailbox: Option<ExtraPages> =
+        mails_folder.clone().map(|folder| -> ExtraPages { Arc::new(mailer_svc::mailbox::pages(folder)) });
+    let mut mailer = mailer_svc::service::start(settings.mailer, clock.clone(), consumer).await?;
+    let mut identity = identity_svc::service::start(settings.identity, clock, publisher).await?;
+    let mut gateway_settings = settings.gateway;
+    let identity_url = format!("http://{}", identity.address);
+    gateway_settings.identity_url = identity_url.parse().map_err(|error| anyhow!("{identity_url}: {error}"))?;
+    let mut gateway = gateway::service::start(gateway_settings, mailbox).await?;
+    greet(&settings.public_url, &settings.data_dir, gateway.address, identity.address, mails_folder.is_some())
+        .context("cannot write to standard output")?;
+    let outcome = tokio::select! {
+        signal = shared::shutdown::signal() => {
+            log::info!("{signal}: finishing requests, then mails");
+            Ok(())
+        }
+        () = gateway.ended() => Err(anyhow!("the gateway has ended")),
+        reason = identity.ended() => Err(anyhow!(reason)),
+        () = mailer.ended() => Err(anyhow!("the mailer has ended")),
+    };
+    // In the order of a request's way: nothing new comes in, then its mails go out.
+    gateway.stop().await;
+    identity.stop().await;
+    mailer.stop().await;
+    outcome
+}
+
+fn greet(
+    url: &str,
+    data_dir: &std::path::Path,
+    gateway: std::net::SocketAddr,
+    identity: std::net::SocketAddr,
+    has_mailbox: bool,
+) -> std::io::Result<()> {
+    let mut out = std::io::stdout();
+    let api = format!("{url}/api/auth");
+    writeln!(out, "Gatehouse {} is running.\n", env!("CARGO_PKG_VERSION"))?;
+    writeln!(out, "  gateway   http://{gateway}")?;
+    writeln!(out, "  identity  http://{identity} (private)")?;
+    writeln!(out, "  data      {}", data_dir.display())?;
+    if has_mailbox {
+        writeln!(out, "  mailbox   {url}/dev/mailbox")?;
+    }
+    writeln!(out, "\nTry it:\n")?;
+    writeln!(
+        out,
+        "  curl -s {api}/registration/ -d username=ann -d email=ann@example.org -d password1=Quartz-Lamp-9 -d password2=Quartz-Lamp-9"
+    )?;
+    writeln!(out, "  curl -s {api}/login/ -d username=ann -d password=Quartz-Lamp-9")?;
+    writeln!(out, "  curl -s {api}/token/verify/ -d token=...")?;
+    writeln!(out, "\nCtrl-C ends it.")?;
+    out.flush()
+}
