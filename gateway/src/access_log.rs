@@ -25,7 +25,11 @@ impl Entry {
         let request = request
             .filter(|_| log::log_enabled!(target: TARGET, log::Level::Info))
             .map(|(method, path)| (method.to_owned(), without_secrets(path).into_owned()));
-        Self { started: Instant::now(), request, address }
+        Self {
+            started: Instant::now(),
+            request,
+            address,
+        }
     }
 
     pub fn write(&self, status: StatusCode, id: &RequestId) {
@@ -47,7 +51,10 @@ impl Entry {
 }
 
 fn without_secrets(path: &str) -> Cow<'_, str> {
-    match SECRET_PREFIXES.iter().find(|prefix| path.len() > prefix.len() && path.starts_with(*prefix)) {
+    match SECRET_PREFIXES
+        .iter()
+        .find(|prefix| path.len() > prefix.len() && path.starts_with(*prefix))
+    {
         Some(prefix) => Cow::Owned(format!("{prefix}***")),
         None => Cow::Borrowed(path),
     }
@@ -59,9 +66,18 @@ mod tests {
 
     #[test]
     fn one_time_secrets_in_paths_are_hidden() {
-        assert_eq!(without_secrets("/account/verify-email/abc"), "/account/verify-email/***");
-        assert_eq!(without_secrets("/account/password/reset/confirm/uid/token"), "/account/password/reset/confirm/***");
-        assert_eq!(without_secrets("/account/verify-email/"), "/account/verify-email/");
+        assert_eq!(
+            without_secrets("/account/verify-email/abc"),
+            "/account/verify-email/***"
+        );
+        assert_eq!(
+            without_secrets("/account/password/reset/confirm/uid/token"),
+            "/account/password/reset/confirm/***"
+        );
+        assert_eq!(
+            without_secrets("/account/verify-email/"),
+            "/account/verify-email/"
+        );
         assert_eq!(without_secrets("/api/auth/login/"), "/api/auth/login/");
     }
 }

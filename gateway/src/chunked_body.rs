@@ -42,7 +42,11 @@ pub struct Progress {
 
 impl ChunkedBody {
     pub fn new() -> Self {
-        Self { state: State::Size, remaining: 0, length: 0 }
+        Self {
+            state: State::Size,
+            remaining: 0,
+            length: 0,
+        }
     }
 
     /// # Errors
@@ -50,7 +54,9 @@ impl ChunkedBody {
     pub fn read(&mut self, piece: &[u8]) -> Result<Progress, &'static str> {
         let mut consumed = 0;
         while self.state != State::End {
-            let Some(rest) = piece.get(consumed..).filter(|rest| !rest.is_empty()) else { break };
+            let Some(rest) = piece.get(consumed..).filter(|rest| !rest.is_empty()) else {
+                break;
+            };
             if self.state == State::Data {
                 let available = u64::try_from(rest.len()).unwrap_or(u64::MAX).min(self.remaining);
                 self.remaining -= available;
@@ -63,7 +69,10 @@ impl ChunkedBody {
                 consumed += 1;
             }
         }
-        Ok(Progress { consumed, is_complete: self.state == State::End })
+        Ok(Progress {
+            consumed,
+            is_complete: self.state == State::End,
+        })
     }
 
     fn step(&mut self, byte: u8) -> Result<(), &'static str> {
@@ -73,7 +82,11 @@ impl ChunkedBody {
             (State::Extension { quoted, escaped }, _) => self.extension(byte, quoted, escaped)?,
             (State::SizeLf, b'\n') => {
                 self.length = 0;
-                if self.remaining > 0 { State::Data } else { State::TrailerStart }
+                if self.remaining > 0 {
+                    State::Data
+                } else {
+                    State::TrailerStart
+                }
             }
             (State::DataCr, b'\r') => State::DataLf,
             (State::DataLf, b'\n') => State::Size,
@@ -102,7 +115,10 @@ impl ChunkedBody {
             b'\r' if self.length > 0 => return Ok(State::SizeLf),
             b';' if self.length > 0 => {
                 self.length = 0;
-                return Ok(State::Extension { quoted: false, escaped: false });
+                return Ok(State::Extension {
+                    quoted: false,
+                    escaped: false,
+                });
             }
             _ => return Err("bad chunk size"),
         };
@@ -120,10 +136,22 @@ impl ChunkedBody {
         }
         self.count(MAX_EXTENSION_BYTES, "chunk extensions are too long")?;
         Ok(match byte {
-            _ if escaped => State::Extension { quoted, escaped: false },
-            b'\\' if quoted => State::Extension { quoted, escaped: true },
-            b'"' => State::Extension { quoted: !quoted, escaped: false },
-            _ => State::Extension { quoted, escaped: false },
+            _ if escaped => State::Extension {
+                quoted,
+                escaped: false,
+            },
+            b'\\' if quoted => State::Extension {
+                quoted,
+                escaped: true,
+            },
+            b'"' => State::Extension {
+                quoted: !quoted,
+                escaped: false,
+            },
+            _ => State::Extension {
+                quoted,
+                escaped: false,
+            },
         })
     }
 
@@ -146,20 +174,51 @@ mod tests {
         let body = "5\r\nhello\r\n7;a=\"b;\\\"c\"\r\n, world\r\n0\r\nX-Sum: 1\r\n\r\n";
         let stream = format!("{body}GET / HTTP/1.1");
         let whole = ChunkedBody::new().read(stream.as_bytes());
-        assert_eq!(whole, Ok(Progress { consumed: body.len(), is_complete: true }));
+        assert_eq!(
+            whole,
+            Ok(Progress {
+                consumed: body.len(),
+                is_complete: true
+            })
+        );
         let mut byte_by_byte = ChunkedBody::new();
         for (index, byte) in body.bytes().enumerate() {
             let progress = byte_by_byte.read(&[byte]).unwrap();
-            assert_eq!(progress, Progress { consumed: 1, is_complete: index + 1 == body.len() });
+            assert_eq!(
+                progress,
+                Progress {
+                    consumed: 1,
+                    is_complete: index + 1 == body.len()
+                }
+            );
         }
     }
 
     #[test]
     fn what_parsers_disagree_about_is_refused() {
         for bad in [
-            "0xd\r\n", "+d\r\n", "-1\r\n", "0_d\r\n", " d\r\n", "d \r\n", "d\t\r\n", "\r\n", "g\r\n", "1000000000000000d\r\n",
-            "d;a\nb\r\n", "d;a\rb\r\n", "2 ext\r\n", "5;a=\"b\r\n", "d\n", "3\r\nabcd\r\n", "1\r\na\n", "0\r\n\n", "0\r\nX: 1\n\r\n",
-            "0\r\nX\rY: 1\r\n\r\n", "0\r\n\rx", "d;\0\r\n",
+            "0xd\r\n",
+            "+d\r\n",
+            "-1\r\n",
+            "0_d\r\n",
+            " d\r\n",
+            "d \r\n",
+            "d\t\r\n",
+            "\r\n",
+            "g\r\n",
+            "1000000000000000d\r\n",
+            "d;a\nb\r\n",
+            "d;a\rb\r\n",
+            "2 ext\r\n",
+            "5;a=\"b\r\n",
+            "d\n",
+            "3\r\nabcd\r\n",
+            "1\r\na\n",
+            "0\r\n\n",
+            "0\r\nX: 1\n\r\n",
+            "0\r\nX\rY: 1\r\n\r\n",
+            "0\r\n\rx",
+            "d;\0\r\n",
         ] {
             assert!(read(bad).is_err(), "{bad:?}");
         }

@@ -30,7 +30,11 @@ impl FromStr for Network {
         let address = address.parse::<IpAddr>().map_err(|_| bad())?;
         let width = if address.is_ipv4() { 32 } else { 128 };
         let prefix_bits = bits.unwrap_or(width);
-        if prefix_bits <= width { Ok(Self { address, prefix_bits }) } else { Err(bad()) }
+        if prefix_bits <= width {
+            Ok(Self { address, prefix_bits })
+        } else {
+            Err(bad())
+        }
     }
 }
 
@@ -68,13 +72,19 @@ impl TrustedProxies {
     /// The client behind `peer`: the right-most address of `forwarded_for` (the values of `X-Forwarded-For`, in their
     /// order) that is not one of our proxies. What stands left of it, or of something unreadable, anybody can have
     /// written.
-    pub fn client<'a>(&self, peer: IpAddr, forwarded_for: impl DoubleEndedIterator<Item = &'a str>) -> IpAddr {
+    pub fn client<'a>(
+        &self,
+        peer: IpAddr,
+        forwarded_for: impl DoubleEndedIterator<Item = &'a str>,
+    ) -> IpAddr {
         let mut client = peer.to_canonical();
         if !self.contains(client) {
             return client;
         }
         for text in forwarded_for.rev().flat_map(|value| value.rsplit(',')) {
-            let Some(address) = parse_address(text.trim()) else { break };
+            let Some(address) = parse_address(text.trim()) else {
+                break;
+            };
             client = address;
             if !self.contains(client) {
                 break;
@@ -88,7 +98,11 @@ impl TrustedProxies {
 fn parse_address(text: &str) -> Option<IpAddr> {
     let bracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let address = bracketed.unwrap_or(text).parse::<IpAddr>().ok();
-    let with_port = || text.parse::<std::net::SocketAddr>().ok().map(|socket| socket.ip());
+    let with_port = || {
+        text.parse::<std::net::SocketAddr>()
+            .ok()
+            .map(|socket| socket.ip())
+    };
     address.or_else(with_port).map(|address| address.to_canonical())
 }
 
@@ -98,13 +112,18 @@ mod tests {
 
     fn client(trusted: &str, peer: &str, forwarded_for: &[&str]) -> String {
         let trusted: TrustedProxies = trusted.parse().unwrap();
-        trusted.client(peer.parse().unwrap(), forwarded_for.iter().copied()).to_string()
+        trusted
+            .client(peer.parse().unwrap(), forwarded_for.iter().copied())
+            .to_string()
     }
 
     #[test]
     fn a_stranger_cannot_say_who_it_is() {
         assert_eq!(client("", "198.51.100.7", &["192.0.2.1"]), "198.51.100.7");
-        assert_eq!(client("10.0.0.0/8", "198.51.100.7", &["192.0.2.1"]), "198.51.100.7");
+        assert_eq!(
+            client("10.0.0.0/8", "198.51.100.7", &["192.0.2.1"]),
+            "198.51.100.7"
+        );
         assert_eq!(client("", "::ffff:198.51.100.7", &[]), "198.51.100.7");
     }
 
@@ -112,19 +131,34 @@ mod tests {
     fn behind_our_proxies_the_right_most_other_address_is_the_client() {
         let trusted = "10.0.0.0/8, 2001:db8:1::/48";
         assert_eq!(client(trusted, "10.0.0.1", &["192.0.2.1"]), "192.0.2.1");
-        assert_eq!(client(trusted, "10.0.0.1", &["6.6.6.6, 192.0.2.1,10.1.2.3"]), "192.0.2.1");
-        assert_eq!(client(trusted, "10.0.0.1", &["6.6.6.6", "192.0.2.1", "10.1.2.3"]), "192.0.2.1");
-        assert_eq!(client(trusted, "::ffff:10.0.0.1", &["[2001:db8::1]:443"]), "2001:db8::1");
+        assert_eq!(
+            client(trusted, "10.0.0.1", &["6.6.6.6, 192.0.2.1,10.1.2.3"]),
+            "192.0.2.1"
+        );
+        assert_eq!(
+            client(trusted, "10.0.0.1", &["6.6.6.6", "192.0.2.1", "10.1.2.3"]),
+            "192.0.2.1"
+        );
+        assert_eq!(
+            client(trusted, "::ffff:10.0.0.1", &["[2001:db8::1]:443"]),
+            "2001:db8::1"
+        );
         assert_eq!(client(trusted, "2001:db8:1::9", &["192.0.2.1:80"]), "192.0.2.1");
         assert_eq!(client(trusted, "10.0.0.1", &[]), "10.0.0.1");
-        assert_eq!(client(trusted, "10.0.0.1", &["6.6.6.6, nonsense, 10.9.9.9"]), "10.9.9.9");
+        assert_eq!(
+            client(trusted, "10.0.0.1", &["6.6.6.6, nonsense, 10.9.9.9"]),
+            "10.9.9.9"
+        );
         assert_eq!(client(trusted, "10.0.0.1", &["6.6.6.6,"]), "10.0.0.1");
     }
 
     #[test]
     fn networks_are_compared_by_their_first_bits() {
         let contains = |network: &str, address: &str| {
-            network.parse::<TrustedProxies>().unwrap().contains(address.parse().unwrap())
+            network
+                .parse::<TrustedProxies>()
+                .unwrap()
+                .contains(address.parse().unwrap())
         };
         assert!(contains("0.0.0.0/0", "1.2.3.4") && !contains("0.0.0.0/0", "::1"));
         assert!(contains("192.0.2.128/25", "192.0.2.200") && !contains("192.0.2.128/25", "192.0.2.1"));

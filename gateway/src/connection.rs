@@ -75,7 +75,9 @@ impl Exchange {
 #[derive(Debug)]
 enum Phase {
     /// A head; bytes up to `searched` do not end it.
-    Head { searched: usize },
+    Head {
+        searched: usize,
+    },
     /// A body of which this many bytes are still to come.
     Length(u64),
     Chunked(ChunkedBody),
@@ -150,7 +152,9 @@ impl<Io> Connection<Io> {
             }
             Phase::Length(_) | Phase::Chunked(_) if self.input.is_empty() => true,
             Phase::Length(remaining) => {
-                let arrived = u64::try_from(self.input.len()).unwrap_or(u64::MAX).min(*remaining);
+                let arrived = u64::try_from(self.input.len())
+                    .unwrap_or(u64::MAX)
+                    .min(*remaining);
                 *remaining -= arrived;
                 self.checked = usize::try_from(arrived).unwrap_or(self.input.len());
                 if *remaining == 0 {
@@ -217,14 +221,20 @@ impl<Io> Connection<Io> {
         if self.input.is_empty() && self.input.capacity() > READ_BYTES {
             self.input = BytesMut::new();
         }
-        let wait = if self.input.is_empty() { self.limits.keep_alive } else { self.limits.header };
+        let wait = if self.input.is_empty() {
+            self.limits.keep_alive
+        } else {
+            self.limits.header
+        };
         self.deadline = Instant::now() + wait;
         self.phase = Phase::Head { searched: 0 };
     }
 
     /// Whether the present part of the request is late.
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(self.deadline)));
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(self.deadline)));
         if timer.deadline() > self.deadline {
             timer.as_mut().reset(self.deadline);
         }
@@ -240,7 +250,11 @@ impl<Io> Connection<Io> {
 
     fn late(&mut self) {
         let has_begun = matches!(self.phase, Phase::Head { .. }) && !self.input.is_empty();
-        if has_begun { self.refuse(GatewayError::RequestTimeout) } else { self.phase = Phase::Ended }
+        if has_begun {
+            self.refuse(GatewayError::RequestTimeout);
+        } else {
+            self.phase = Phase::Ended;
+        }
     }
 
     /// Whether the client may still be sending something that nobody will read.
@@ -305,9 +319,14 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<Io> {
             this.write_timer = None;
             return Poll::Ready(result);
         }
-        let timer = this.write_timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + WRITE_STALL)));
+        let timer = this
+            .write_timer
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + WRITE_STALL)));
         ready!(timer.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing of its answer")))
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client takes nothing of its answer",
+        )))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -322,8 +341,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<Io> {
                 return Poll::Ready(Ok(()));
             }
         }
-        let (timer, read_bytes) =
-            this.lingering.get_or_insert_with(|| (Box::pin(sleep_until(Instant::now() + LINGER)), 0));
+        let (timer, read_bytes) = this
+            .lingering
+            .get_or_insert_with(|| (Box::pin(sleep_until(Instant::now() + LINGER)), 0));
         let mut space = [0; READ_BYTES];
         while *read_bytes < LINGER_BYTES && timer.as_mut().poll(cx).is_pending() {
             let mut piece = ReadBuf::new(&mut space);

@@ -59,7 +59,9 @@ impl Envelope {
     pub fn of(request: &Request, shared: &Shared) -> Self {
         let exchange = request.conn_data::<Rc<Exchange>>().cloned().unwrap_or_default();
         let refusal = exchange.take_refusal();
-        let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+        let peer = request
+            .peer_addr()
+            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
         let origin = Origin::of(request.head(), peer, &shared.trusted_proxies);
         let named = (request.method().as_str(), request.path());
         let entry = Entry::new(refusal.is_none().then_some(named), origin.address);
@@ -93,10 +95,17 @@ impl Worker {
             response.head_mut().set_connection_type(ConnectionType::Close);
         }
         envelope.entry.write(response.status(), &envelope.id);
-        response.map_body(|_, body| Answer { body, exchange: envelope.exchange })
+        response.map_body(|_, body| Answer {
+            body,
+            exchange: envelope.exchange,
+        })
     }
 
-    async fn work<F>(&self, envelope: &Envelope, destination: Destination<F>) -> Result<Response<BoxBody>, GatewayError>
+    async fn work<F>(
+        &self,
+        envelope: &Envelope,
+        destination: Destination<F>,
+    ) -> Result<Response<BoxBody>, GatewayError>
     where
         F: Future<Output = Response<BoxBody>>,
     {
@@ -108,7 +117,9 @@ impl Worker {
             Destination::Elsewhere(request) => match self.shared.routes.find(request.path()) {
                 Some(route) => {
                     let Envelope { origin, id, .. } = envelope;
-                    self.proxy.forward(route, request, origin, id, &self.shared.rate_limit).await
+                    self.proxy
+                        .forward(route, request, origin, id, &self.shared.rate_limit)
+                        .await
                 }
                 None => self.proxy.no_route(request).await,
             },

@@ -76,7 +76,10 @@ impl GatewayError {
 
     /// Whether the connection has to end, because the rest of the request is unknown or unwanted.
     fn closes_connection(self) -> bool {
-        !matches!(self, Self::NotFound | Self::BadGateway | Self::Unavailable | Self::GatewayTimeout)
+        !matches!(
+            self,
+            Self::NotFound | Self::BadGateway | Self::Unavailable | Self::GatewayTimeout
+        )
     }
 
     /// Whether trying again later is worth it.

@@ -47,7 +47,13 @@ const END_TO_END: [&str; 10] = [
 ];
 
 /// Beginnings of names that only the gateway may send, and names that other proxies use for the same.
-const RESERVED_PREFIXES: [&str; 5] = ["x-auth-", "x-gatehouse-", "x-forwarded-", "x-original-", "x-rewrite-"];
+const RESERVED_PREFIXES: [&str; 5] = [
+    "x-auth-",
+    "x-gatehouse-",
+    "x-forwarded-",
+    "x-original-",
+    "x-rewrite-",
+];
 const RESERVED: [&str; 9] = [
     "cf-connecting-ip",
     "forwarded",
@@ -72,10 +78,14 @@ impl Origin {
     /// Believes `X-Forwarded-*` only when `peer` is one of our own proxies.
     pub fn of(head: &RequestHead, peer: IpAddr, trusted: &TrustedProxies) -> Self {
         let is_trusted = trusted.contains(peer.to_canonical());
-        let values: Vec<&str> =
-            head.headers().get_all(X_FORWARDED_FOR).map(|value| value.to_str().unwrap_or("?")).collect();
+        let values: Vec<&str> = head
+            .headers()
+            .get_all(X_FORWARDED_FOR)
+            .map(|value| value.to_str().unwrap_or("?"))
+            .collect();
         let forwarded = |name: &str| head.headers().get_all(name).last().filter(|_| is_trusted);
-        let is_https = forwarded(X_FORWARDED_PROTO).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"));
+        let is_https =
+            forwarded(X_FORWARDED_PROTO).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"));
         let host = forwarded(X_FORWARDED_HOST).filter(|value| is_host(value.as_bytes()));
         Self {
             address: trusted.client(peer, values.into_iter()),
@@ -87,12 +97,21 @@ impl Origin {
 
 /// The id the client sent, when it has the form of one, or a new one.
 pub fn request_id(head: &RequestHead) -> RequestId {
-    RequestId::accept(head.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()))
+    RequestId::accept(
+        head.headers()
+            .get(REQUEST_ID)
+            .and_then(|value| value.to_str().ok()),
+    )
 }
 
 /// The fields of the request to an upstream. `throttle_wait` is for identity-svc: the client's budget is used up for
 /// so many seconds.
-pub fn to_upstream(head: &RequestHead, origin: &Origin, id: &RequestId, throttle_wait: Option<i64>) -> HeaderMap {
+pub fn to_upstream(
+    head: &RequestHead,
+    origin: &Origin,
+    id: &RequestId,
+    throttle_wait: Option<i64>,
+) -> HeaderMap {
     let nominated = nominated(head.headers());
     let mut headers = HeaderMap::with_capacity(head.headers().len() + 6);
     for (name, value) in head.headers() {
@@ -134,14 +153,22 @@ pub fn from_upstream(answer: &HeaderMap) -> HeaderMap {
 
 /// What every answer carries, whoever wrote it.
 pub fn finish(headers: &mut HeaderMap, id: &RequestId) {
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     headers.insert(HeaderName::from_static(REQUEST_ID), text(id.as_str()));
 }
 
 /// The names that `Connection` lists, in lower case.
 fn nominated(headers: &HeaderMap) -> Vec<String> {
-    let values = headers.get_all(header::CONNECTION).filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(|name| name.trim().to_ascii_lowercase()).collect()
+    let values = headers
+        .get_all(header::CONNECTION)
+        .filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect()
 }
 
 fn is_of_this_hop(name: &str, nominated: &[String]) -> bool {
@@ -175,13 +202,36 @@ mod tests {
     #[test]
     fn reserved_names_are_known_in_every_spelling() {
         for name in [
-            "x-auth-user-id", "x_auth_user_id", "x.auth.user.id", "x-auth_user-id", "x--auth--user", "_x-auth-user", "x-auth-", "x-auth",
-            "x-gatehouse-client-address", "x_gatehouse_throttle_wait", "x-forwarded-for", "x_forwarded_proto", "x-forwarded-user", "forwarded",
-            "x!auth!user", "x-request-id", "x_request_id", "x-original-url", "X-Auth-User",
+            "x-auth-user-id",
+            "x_auth_user_id",
+            "x.auth.user.id",
+            "x-auth_user-id",
+            "x--auth--user",
+            "_x-auth-user",
+            "x-auth-",
+            "x-auth",
+            "x-gatehouse-client-address",
+            "x_gatehouse_throttle_wait",
+            "x-forwarded-for",
+            "x_forwarded_proto",
+            "x-forwarded-user",
+            "forwarded",
+            "x!auth!user",
+            "x-request-id",
+            "x_request_id",
+            "x-original-url",
+            "X-Auth-User",
         ] {
             assert!(is_reserved(name), "{name}");
         }
-        for name in ["authorization", "x-author", "x-authenticated-user", "accept", "x-gate", "traceparent"] {
+        for name in [
+            "authorization",
+            "x-author",
+            "x-authenticated-user",
+            "accept",
+            "x-gate",
+            "traceparent",
+        ] {
             assert!(!is_reserved(name), "{name}");
         }
     }
@@ -189,15 +239,33 @@ mod tests {
     #[test]
     fn connection_takes_away_what_it_may() {
         let mut head = RequestHead::default();
-        for (name, value) in [("connection", "close, X-Hop, Authorization"), ("connection", "content-type"), ("x-hop", "1"), ("authorization", "Bearer a"), ("content-type", "a/b"), ("te", "trailers"), ("x-end", "1")] {
-            head.headers_mut().append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        for (name, value) in [
+            ("connection", "close, X-Hop, Authorization"),
+            ("connection", "content-type"),
+            ("x-hop", "1"),
+            ("authorization", "Bearer a"),
+            ("content-type", "a/b"),
+            ("te", "trailers"),
+            ("x-end", "1"),
+        ] {
+            head.headers_mut()
+                .append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         let origin = Origin::of(&head, IpAddr::from([192, 0, 2, 1]), &TrustedProxies::default());
         let headers = to_upstream(&head, &origin, &RequestId::random(), None);
         let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
-        assert_eq!(names, [
-            "authorization", "content-type", "x-end", "x-forwarded-for", "x-forwarded-proto", "x-gatehouse-client-address", "x-request-id",
-        ]);
+        assert_eq!(
+            names,
+            [
+                "authorization",
+                "content-type",
+                "x-end",
+                "x-forwarded-for",
+                "x-forwarded-proto",
+                "x-gatehouse-client-address",
+                "x-request-id",
+            ]
+        );
     }
 }

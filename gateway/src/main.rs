@@ -1,5 +1,6 @@
 //! The gateway as a program of its own.
 
+use std::fmt::Display;
 use std::process::ExitCode;
 
 use gateway::Settings;
@@ -11,21 +12,23 @@ async fn main() -> ExitCode {
     let env = Env::from_process();
     let (settings, log_settings) = (Settings::from_env(&env), LogSettings::from_env(&env));
     if let Err(error) = env.finish(&["GATEHOUSE_GATEWAY_", "GATEHOUSE_LOG"]) {
-        eprintln!("{error}");
-        return ExitCode::from(2);
+        return fail(2, &error);
     }
     logging::start(&log_settings);
-    let mut gateway = match gateway::service::start(settings, None).await {
-        Ok(gateway) => gateway,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
+    match gateway::service::start(settings, None).await {
+        Ok(running) => {
+            let was_told_to_stop = running.until_signal().await;
+            if was_told_to_stop {
+                ExitCode::SUCCESS
+            } else {
+                fail(1, &"the gateway ended by itself")
+            }
         }
-    };
-    tokio::select! {
-        signal = shared::shutdown::signal() => log::info!("{signal}: the gateway stops"),
-        () = gateway.ended() => return ExitCode::FAILURE,
+        Err(error) => fail(1, &error),
     }
-    gateway.stop().await;
-    ExitCode::SUCCESS
+}
+
+fn fail(code: u8, error: &dyn Display) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::from(code)
 }

@@ -35,7 +35,12 @@ pub struct Proxy {
 
 impl Proxy {
     pub fn new(timeout: Duration, body_limits: BodyLimits) -> Self {
-        Self { client: upstream::client(timeout), timeout, body_limits, in_flight: Cell::new(0) }
+        Self {
+            client: upstream::client(timeout),
+            timeout,
+            body_limits,
+            in_flight: Cell::new(0),
+        }
     }
 
     /// Reads a request that has no route to its end, so that the connection can go on with the next one.
@@ -63,9 +68,17 @@ impl Proxy {
         let body = self.body_limits.read(&head, payload).await?;
         let _in_flight = InFlight::enter(&self.in_flight)?;
         let is_limited = route.is_identity && rate_limit::is_limited(head.uri.path());
-        let throttle_wait = if is_limited { rate_limit.charge(origin.address) } else { None };
+        let throttle_wait = if is_limited {
+            rate_limit.charge(origin.address)
+        } else {
+            None
+        };
 
         let mut outgoing = self.client.request(head.method.clone(), uri).no_decompress();
+        if head.method == Method::HEAD {
+            // A service that wrongly sends a body here would have it taken for the next answer on the connection.
+            outgoing = outgoing.force_close();
+        }
         *outgoing.headers_mut() = headers::to_upstream(&head, origin, id, throttle_wait);
         let sent = match body.bytes.clone() {
             Some(bytes) => outgoing.send_body(bytes),
@@ -83,21 +96,32 @@ impl Proxy {
         })
     }
 
-    async fn answer(&self, method: &Method, mut answer: ClientResponse) -> Result<Response<BoxBody>, Failure> {
+    async fn answer(
+        &self,
+        method: &Method,
+        mut answer: ClientResponse,
+    ) -> Result<Response<BoxBody>, Failure> {
         let status = answer.status();
         if status.is_informational() {
             return Err(GatewayError::BadGateway.because(&format!("final answer with status {status}")));
         }
         let length = answer.headers().get(header::CONTENT_LENGTH);
-        let length = length.and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok());
+        let length = length
+            .and_then(|value| value.to_str().ok())
+            .and_then(|text| text.parse::<u64>().ok());
         let headers = headers::from_upstream(answer.headers());
         let body = if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
             BoxBody::new(body::None::new())
         } else if *method == Method::HEAD {
-            length.map_or_else(|| BoxBody::new(body::None::new()), |length| BoxBody::new(NoBodyOf(length)))
+            length.map_or_else(
+                || BoxBody::new(body::None::new()),
+                |length| BoxBody::new(NoBodyOf(length)),
+            )
         } else {
             match length {
-                Some(length) if length <= WHOLE_ANSWER_BYTES => BoxBody::new(self.whole(&mut answer, length).await?),
+                Some(length) if length <= WHOLE_ANSWER_BYTES => {
+                    BoxBody::new(self.whole(&mut answer, length).await?)
+                }
                 Some(length) => BoxBody::new(SizedStream::new(length, PacedBody::new(answer, self.timeout))),
                 None => BoxBody::new(BodyStream::new(PacedBody::new(answer, self.timeout))),
             }
@@ -134,7 +158,10 @@ struct Failure {
 
 impl GatewayError {
     fn because(self, cause: &impl ToString) -> Failure {
-        Failure { told: self, cause: cause.to_string() }
+        Failure {
+            told: self,
+            cause: cause.to_string(),
+        }
     }
 }
 
@@ -182,7 +209,11 @@ struct PacedBody {
 
 impl PacedBody {
     fn new(answer: ClientResponse, pause: Duration) -> Self {
-        Self { answer, pause, timer: None }
+        Self {
+            answer,
+            pause,
+            timer: None,
+        }
     }
 }
 
@@ -195,7 +226,9 @@ impl Stream for PacedBody {
             this.timer = None;
             return Poll::Ready(piece.map(|piece| piece.map_err(Into::into)));
         }
-        let timer = this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(this.pause)));
+        let timer = this
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(this.pause)));
         ready!(timer.as_mut().poll(cx));
         Poll::Ready(Some(Err("the upstream paused for too long".into())))
     }

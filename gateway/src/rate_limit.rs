@@ -17,7 +17,9 @@ const GENERATION_CLIENTS: usize = 65_536;
 /// Whether a request for `path` is charged to its client's budget. Every method is: the contract checks the budget
 /// before the method.
 pub fn is_limited(path: &str) -> bool {
-    let Some(endpoint) = path.strip_prefix("/api/auth/") else { return false };
+    let Some(endpoint) = path.strip_prefix("/api/auth/") else {
+        return false;
+    };
     let endpoint = endpoint.strip_suffix('/').unwrap_or(endpoint);
     matches!(endpoint, "login" | "logout" | "registration") || endpoint.starts_with("password/")
 }
@@ -65,9 +67,19 @@ struct Clients {
 impl RateLimit {
     /// `requests_per_minute` of 0 switches the limit off.
     pub fn new(requests_per_minute: usize, clock: Clock) -> Self {
-        let time = Time { clock, started: Instant::now() };
-        let clients = Clients { young_since_ms: time.now_ms(), ..Clients::default() };
-        Self { requests_per_minute, time, clients: Mutex::new(clients) }
+        let time = Time {
+            clock,
+            started: Instant::now(),
+        };
+        let clients = Clients {
+            young_since_ms: time.now_ms(),
+            ..Clients::default()
+        };
+        Self {
+            requests_per_minute,
+            time,
+            clients: Mutex::new(clients),
+        }
     }
 
     /// Charges a request to `client`, or returns after how many whole seconds, rounded up, there is budget again.
@@ -78,7 +90,10 @@ impl RateLimit {
         let now_ms = self.time.now_ms();
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = clients.get_mut(budget_holder(client), now_ms, GENERATION_CLIENTS);
-        while passed.front().is_some_and(|&first_ms| first_ms <= now_ms - WINDOW_MS) {
+        while passed
+            .front()
+            .is_some_and(|&first_ms| first_ms <= now_ms - WINDOW_MS)
+        {
             passed.pop_front();
         }
         match passed.front() {
@@ -103,7 +118,9 @@ impl Clients {
             self.young_since_ms = now_ms;
         }
         let earlier = earlier.or_else(|| self.old.remove(&client));
-        self.young.entry(client).or_insert_with(|| earlier.unwrap_or_default())
+        self.young
+            .entry(client)
+            .or_insert_with(|| earlier.unwrap_or_default())
     }
 }
 
@@ -178,7 +195,11 @@ mod tests {
         for number in 1..7 {
             clients.get_mut(numbered(number), 1, 4).push_back(1);
             assert!(clients.young.len() + clients.old.len() <= 8);
-            assert_eq!(clients.get_mut(numbered(0), 1, 4).len(), 1, "a client that keeps coming is remembered");
+            assert_eq!(
+                clients.get_mut(numbered(0), 1, 4).len(),
+                1,
+                "a client that keeps coming is remembered"
+            );
         }
         for number in 100..108 {
             clients.get_mut(numbered(number), 2, 4).push_back(2);
@@ -194,10 +215,26 @@ mod tests {
 
     #[test]
     fn the_budget_covers_what_the_contract_lists() {
-        for path in ["login", "login/", "logout/", "registration", "registration/", "password/change/", "password/reset/confirm"] {
+        for path in [
+            "login",
+            "login/",
+            "logout/",
+            "registration",
+            "registration/",
+            "password/change/",
+            "password/reset/confirm",
+        ] {
             assert!(is_limited(&format!("/api/auth/{path}")), "{path}");
         }
-        for path in ["registration/resend-email/", "registration/verify-email/", "token/refresh/", "token/verify/", "user/", "Login/", "password"] {
+        for path in [
+            "registration/resend-email/",
+            "registration/verify-email/",
+            "token/refresh/",
+            "token/verify/",
+            "user/",
+            "Login/",
+            "password",
+        ] {
             assert!(!is_limited(&format!("/api/auth/{path}")), "{path}");
         }
         assert!(!is_limited("/login/"));

@@ -38,26 +38,44 @@ struct Share {
 
 impl BodyLimits {
     pub fn new(max_bytes: usize, timeout: Duration, max_bytes_held: usize) -> Self {
-        Self { max_bytes, timeout, max_bytes_held, held: Arc::default() }
+        Self {
+            max_bytes,
+            timeout,
+            max_bytes_held,
+            held: Arc::default(),
+        }
     }
 
     /// # Errors
     /// 413 over the size, 408 over the time, 503 over the common bound, 400 when the body is broken or cut.
     pub async fn read(&self, head: &RequestHead, payload: Payload) -> Result<RequestBody, GatewayError> {
-        let mut share = Share { held: self.held.clone(), bytes: 0 };
+        let mut share = Share {
+            held: self.held.clone(),
+            bytes: 0,
+        };
         let headers = head.headers();
         if !headers.contains_key(header::CONTENT_LENGTH) && !headers.contains_key(header::TRANSFER_ENCODING) {
-            return Ok(RequestBody { bytes: None, _share: share });
+            return Ok(RequestBody {
+                bytes: None,
+                _share: share,
+            });
         }
         let bytes = tokio::time::timeout(self.timeout, self.collect(payload, &mut share))
             .await
             .map_err(|_| GatewayError::RequestTimeout)??;
-        Ok(RequestBody { bytes: Some(bytes), _share: share })
+        Ok(RequestBody {
+            bytes: Some(bytes),
+            _share: share,
+        })
     }
 
     async fn collect(&self, mut payload: Payload, share: &mut Share) -> Result<Bytes, GatewayError> {
-        let Some(first) = self.next(&mut payload, share).await? else { return Ok(Bytes::new()) };
-        let Some(second) = self.next(&mut payload, share).await? else { return Ok(first) };
+        let Some(first) = self.next(&mut payload, share).await? else {
+            return Ok(Bytes::new());
+        };
+        let Some(second) = self.next(&mut payload, share).await? else {
+            return Ok(first);
+        };
         let mut whole = BytesMut::from(first);
         whole.extend_from_slice(&second);
         while let Some(piece) = self.next(&mut payload, share).await? {
@@ -67,7 +85,9 @@ impl BodyLimits {
     }
 
     async fn next(&self, payload: &mut Payload, share: &mut Share) -> Result<Option<Bytes>, GatewayError> {
-        let Some(piece) = payload.next().await else { return Ok(None) };
+        let Some(piece) = payload.next().await else {
+            return Ok(None);
+        };
         let piece = piece.map_err(|error| match error {
             PayloadError::Overflow => GatewayError::PayloadTooLarge,
             _ => GatewayError::BadRequest("the body is broken or incomplete"),

@@ -36,7 +36,10 @@ pub enum Search {
 /// When a line ends in a bare line feed, so that nobody waits for an end that will not come.
 pub fn find_end(input: &[u8], start: usize) -> Result<Search, GatewayError> {
     let mut position = start;
-    while let Some(offset) = input.get(position..).and_then(|rest| rest.iter().position(|&byte| byte == b'\n')) {
+    while let Some(offset) = input
+        .get(position..)
+        .and_then(|rest| rest.iter().position(|&byte| byte == b'\n'))
+    {
         let end = position + offset + 1;
         let head = input.get(..end).unwrap_or_default();
         if head.ends_with(b"\r\n\r\n") {
@@ -89,7 +92,8 @@ impl<'a> Iterator for Lines<'a> {
 /// Returns whether the version is HTTP/1.1, and not HTTP/1.0.
 fn check_request_line(line: &[u8]) -> Result<bool, GatewayError> {
     let mut words = line.split(|&byte| byte == b' ');
-    let (Some(method), Some(target), Some(version), None) = (words.next(), words.next(), words.next(), words.next())
+    let (Some(method), Some(target), Some(version), None) =
+        (words.next(), words.next(), words.next(), words.next())
     else {
         return Err(GatewayError::BadRequest("bad request line"));
     };
@@ -99,7 +103,9 @@ fn check_request_line(line: &[u8]) -> Result<bool, GatewayError> {
     let is_http_11 = match version {
         b"HTTP/1.1" => true,
         b"HTTP/1.0" => false,
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
             return Err(GatewayError::VersionNotSupported);
         }
         _ => return Err(GatewayError::BadRequest("bad HTTP version")),
@@ -121,8 +127,12 @@ fn check_target(target: &[u8]) -> Result<(), GatewayError> {
         return Err(GatewayError::BadRequest("the target is not a path"));
     }
     // What the parser behind this takes, which would otherwise answer without a body.
-    let is_target_byte = |byte: &u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'#' | b'<' | b'>' | b'`' | b'\\');
-    let query_start = target.iter().position(|&byte| byte == b'?').unwrap_or(target.len());
+    let is_target_byte =
+        |byte: &u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'#' | b'<' | b'>' | b'`' | b'\\');
+    let query_start = target
+        .iter()
+        .position(|&byte| byte == b'?')
+        .unwrap_or(target.len());
     let (_, query) = target.split_at(query_start);
     if !target.iter().all(is_target_byte) || query.contains(&b'"') {
         return Err(GatewayError::BadRequest("bad character in the target"));
@@ -132,6 +142,7 @@ fn check_target(target: &[u8]) -> Result<(), GatewayError> {
 
 /// What the fields seen so far say about the message itself.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one fact about the message")]
 struct Fields {
     has_host: bool,
     has_authorization: bool,
@@ -186,7 +197,9 @@ impl Fields {
             return Err(GatewayError::BadRequest("no Host"));
         }
         if self.is_chunked && self.content_length.is_some() {
-            return Err(GatewayError::BadRequest("both Transfer-Encoding and Content-Length"));
+            return Err(GatewayError::BadRequest(
+                "both Transfer-Encoding and Content-Length",
+            ));
         }
         if self.is_chunked && !is_http_11 {
             return Err(GatewayError::BadRequest("Transfer-Encoding in HTTP/1.0"));
@@ -203,7 +216,11 @@ impl Fields {
 }
 
 fn once(seen: &mut bool, problem: &'static str) -> Result<(), GatewayError> {
-    if std::mem::replace(seen, true) { Err(GatewayError::BadRequest(problem)) } else { Ok(()) }
+    if std::mem::replace(seen, true) {
+        Err(GatewayError::BadRequest(problem))
+    } else {
+        Ok(())
+    }
 }
 
 /// Digits only: no sign, no list, no other base; and no number that a 64-bit parser would wrap.
@@ -216,7 +233,9 @@ fn parse_length(value: &[u8]) -> Option<u64> {
 
 /// A name, an IPv4 address or a bracketed IPv6 address, with or without a port; never a user part or a path.
 pub fn is_host(value: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(value) else { return false };
+    let Ok(text) = std::str::from_utf8(value) else {
+        return false;
+    };
     let (host, port) = match text.rfind(':') {
         Some(colon) if !text.ends_with(']') => text.split_at(colon),
         _ => (text, ""),
@@ -241,13 +260,21 @@ fn is_token_byte(byte: u8) -> bool {
 /// Without the spaces and tabs around it; `trim_ascii` would also take line ends and form feeds away unseen.
 fn trim(value: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
-    let end = value.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);
+    let start = value
+        .iter()
+        .position(|byte| !is_space(byte))
+        .unwrap_or(value.len());
+    let end = value
+        .iter()
+        .rposition(|byte| !is_space(byte))
+        .map_or(start, |last| last + 1);
     value.get(start..end).unwrap_or_default()
 }
 
 fn contains_ignore_case(value: &[u8], word: &[u8]) -> bool {
-    value.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word))
+    value
+        .windows(word.len())
+        .any(|window| window.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -267,22 +294,53 @@ mod tests {
         assert_eq!(check_fields(""), Ok(Framing::NoBody));
         assert_eq!(check_fields("Content-Length: 0\r\n"), Ok(Framing::NoBody));
         assert_eq!(check_fields("content-length: \t13 \r\n"), Ok(Framing::Length(13)));
-        assert_eq!(check_fields("Transfer-Encoding: Chunked\r\n"), Ok(Framing::Chunked));
+        assert_eq!(
+            check_fields("Transfer-Encoding: Chunked\r\n"),
+            Ok(Framing::Chunked)
+        );
         for bad in [
-            "+13", "-13", "0xd", "1_3", "1 3", "13abc", "", "13.0", "13, 13", "18446744073709551629", "\u{b}13", "²",
+            "+13",
+            "-13",
+            "0xd",
+            "1_3",
+            "1 3",
+            "13abc",
+            "",
+            "13.0",
+            "13, 13",
+            "18446744073709551629",
+            "\u{b}13",
+            "²",
         ] {
-            assert_eq!(check_fields(&format!("Content-Length: {bad}\r\n")).unwrap_err().status(), 400, "{bad}");
+            assert_eq!(
+                check_fields(&format!("Content-Length: {bad}\r\n"))
+                    .unwrap_err()
+                    .status(),
+                400,
+                "{bad}"
+            );
         }
         for bad in [
-            "Content-Length: 5\r\nContent-Length: 5\r\n", "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
-            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: xchunked\r\n",
-            "Transfer-Encoding: identity\r\n", "Transfer-Encoding: chunked, chunked\r\n", "Transfer-Encoding: ,chunked\r\n",
-            "Transfer-Encoding: \"chunked\"\r\n", "Transfer-Encoding: \r\n", "Transfer-Encoding : chunked\r\n",
-            "Transfer-Encoding\t: chunked\r\n", "Transfer-Encoding:\r\n chunked\r\n", "Transfer-Encoding: chunked\0\r\n",
+            "Content-Length: 5\r\nContent-Length: 5\r\n",
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: xchunked\r\n",
+            "Transfer-Encoding: identity\r\n",
+            "Transfer-Encoding: chunked, chunked\r\n",
+            "Transfer-Encoding: ,chunked\r\n",
+            "Transfer-Encoding: \"chunked\"\r\n",
+            "Transfer-Encoding: \r\n",
+            "Transfer-Encoding : chunked\r\n",
+            "Transfer-Encoding\t: chunked\r\n",
+            "Transfer-Encoding:\r\n chunked\r\n",
+            "Transfer-Encoding: chunked\0\r\n",
         ] {
             assert_eq!(check_fields(bad).unwrap_err().status(), 400, "{bad:?}");
         }
-        assert_eq!(check_fields("Content-Length: 1001\r\n"), Err(GatewayError::PayloadTooLarge));
+        assert_eq!(
+            check_fields("Content-Length: 1001\r\n"),
+            Err(GatewayError::PayloadTooLarge)
+        );
         assert!(check_text("POST /x HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n").is_err());
         assert!(check_text("POST /x HTTP/1.0\r\n\r\n").is_err());
         assert_eq!(check_text("GET /x HTTP/1.0\r\n\r\n"), Ok(Framing::NoBody));
@@ -291,26 +349,54 @@ mod tests {
     #[test]
     fn a_request_line_has_one_reading() {
         for (bad, status) in [
-            ("GET /a b HTTP/1.1", 400), ("GET  /a HTTP/1.1", 400), ("GET /a\tb HTTP/1.1", 400), ("GET /é HTTP/1.1", 400),
-            ("GET x HTTP/1.1", 400), ("GET /#x HTTP/1.1", 400), ("GET http://b/ HTTP/1.1", 400), ("GET /\\x HTTP/1.1", 400),
-            ("GET / HTTP/9.9", 505), ("GET / HTTP/2.0", 505), ("GET / HTTP/1.", 400), ("GET / HTTP/1.1x", 400), ("GET / http/1.1", 400),
-            ("GE:T / HTTP/1.1", 400), (" / HTTP/1.1", 400), ("GET /", 400), ("get / HTTP/1.1", 501), ("BREW / HTTP/1.1", 501),
-            ("TRACE / HTTP/1.1", 405), ("CONNECT a:1 HTTP/1.1", 405), ("OPTIONS * HTTP/1.1", 400), ("GET /?\" HTTP/1.1", 400),
+            ("GET /a b HTTP/1.1", 400),
+            ("GET  /a HTTP/1.1", 400),
+            ("GET /a\tb HTTP/1.1", 400),
+            ("GET /é HTTP/1.1", 400),
+            ("GET x HTTP/1.1", 400),
+            ("GET /#x HTTP/1.1", 400),
+            ("GET http://b/ HTTP/1.1", 400),
+            ("GET /\\x HTTP/1.1", 400),
+            ("GET / HTTP/9.9", 505),
+            ("GET / HTTP/2.0", 505),
+            ("GET / HTTP/1.", 400),
+            ("GET / HTTP/1.1x", 400),
+            ("GET / http/1.1", 400),
+            ("GE:T / HTTP/1.1", 400),
+            (" / HTTP/1.1", 400),
+            ("GET /", 400),
+            ("get / HTTP/1.1", 501),
+            ("BREW / HTTP/1.1", 501),
+            ("TRACE / HTTP/1.1", 405),
+            ("CONNECT a:1 HTTP/1.1", 405),
+            ("OPTIONS * HTTP/1.1", 400),
+            ("GET /?\" HTTP/1.1", 400),
         ] {
             let error = check_text(&format!("{bad}\r\nHost: a\r\n\r\n")).unwrap_err();
             assert_eq!(error.status(), status, "{bad}");
         }
-        assert_eq!(check_text(&format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(8192))), Err(GatewayError::UriTooLong));
+        assert_eq!(
+            check_text(&format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(8192))),
+            Err(GatewayError::UriTooLong)
+        );
         assert!(check_text("GET /a%20b;c|{d}?e=[f]^|&g='h' HTTP/1.1\r\nHost: a\r\n\r\n").is_ok());
     }
 
     #[test]
     fn a_host_is_a_name_or_an_address_exactly_once() {
         for good in ["a", "a.example:8000", "127.0.0.1", "[::1]", "[::1]:80", "A_b-c"] {
-            assert!(check_text(&format!("GET / HTTP/1.1\r\nHost: {good}\r\n\r\n")).is_ok(), "{good}");
+            assert!(
+                check_text(&format!("GET / HTTP/1.1\r\nHost: {good}\r\n\r\n")).is_ok(),
+                "{good}"
+            );
         }
-        for bad in ["", "a@b", "a b", "a/x", "a:b", "a:", "a:99999", "a:1:2", "::1", "[::1", "[x]", "a,b", "a?b", "ü"] {
-            assert!(check_text(&format!("GET / HTTP/1.1\r\nHost: {bad}\r\n\r\n")).is_err(), "{bad}");
+        for bad in [
+            "", "a@b", "a b", "a/x", "a:b", "a:", "a:99999", "a:1:2", "::1", "[::1", "[x]", "a,b", "a?b", "ü",
+        ] {
+            assert!(
+                check_text(&format!("GET / HTTP/1.1\r\nHost: {bad}\r\n\r\n")).is_err(),
+                "{bad}"
+            );
         }
         assert!(check_text("GET / HTTP/1.1\r\n\r\n").is_err());
         assert!(check_fields("Host: b\r\n").is_err());
@@ -319,14 +405,30 @@ mod tests {
     #[test]
     fn header_lines_have_one_reading() {
         for bad in [
-            "nonsense\r\n", ": x\r\n", " X: a\r\n", "X: a\r\n b\r\n", "X: a\0b\r\n", "X: a\rY: b\r\n", "X(A): a\r\n", "Xé: a\r\n",
-            "X : a\r\n", "X: a\u{7f}\r\n", "Authorization: a\r\nAuthorization: b\r\n", "Content-Type: a\r\nContent-Type: b\r\n",
+            "nonsense\r\n",
+            ": x\r\n",
+            " X: a\r\n",
+            "X: a\r\n b\r\n",
+            "X: a\0b\r\n",
+            "X: a\rY: b\r\n",
+            "X(A): a\r\n",
+            "Xé: a\r\n",
+            "X : a\r\n",
+            "X: a\u{7f}\r\n",
+            "Authorization: a\r\nAuthorization: b\r\n",
+            "Content-Type: a\r\nContent-Type: b\r\n",
             "Upgrade: WebSocket\r\n",
         ] {
             assert_eq!(check_fields(bad).unwrap_err().status(), 400, "{bad:?}");
         }
-        assert_eq!(check_fields("Expect: nonsense\r\n"), Err(GatewayError::ExpectationFailed));
-        assert_eq!(check_fields(&"X: a\r\n".repeat(100)), Err(GatewayError::HeaderTooLarge));
+        assert_eq!(
+            check_fields("Expect: nonsense\r\n"),
+            Err(GatewayError::ExpectationFailed)
+        );
+        assert_eq!(
+            check_fields(&"X: a\r\n".repeat(100)),
+            Err(GatewayError::HeaderTooLarge)
+        );
         assert!(check_fields("X: a\tb é\r\nExpect: 100-Continue\r\nUpgrade: h2c\r\n").is_ok());
     }
 
@@ -335,7 +437,9 @@ mod tests {
         let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         let mut start = 0;
         for length in 1..head.len() {
-            let Ok(Search::Partial(position)) = find_end(&head[..length], start) else { panic!("{length}") };
+            let Ok(Search::Partial(position)) = find_end(&head[..length], start) else {
+                panic!("{length}")
+            };
             start = position;
         }
         assert_eq!(find_end(head, start), Ok(Search::Found(head.len())));

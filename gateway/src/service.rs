@@ -9,7 +9,9 @@ use actix_http::body::BoxBody;
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive, Request, Response};
 use actix_server::{Server, ServerHandle};
-use actix_service::{IntoServiceFactory, Service, ServiceFactoryExt, apply_fn_factory, fn_service, map_config};
+use actix_service::{
+    IntoServiceFactory, Service, ServiceFactoryExt, apply_fn_factory, fn_service, map_config,
+};
 use actix_web::dev::AppConfig;
 use actix_web::web::ServiceConfig;
 use actix_web::{App, Error, HttpRequest};
@@ -68,6 +70,17 @@ impl Running {
         log::info!("gateway stopped");
     }
 
+    /// Serves until SIGINT or SIGTERM, and then stops. Returns whether it ended like that, and not by itself.
+    pub async fn until_signal(mut self) -> bool {
+        let signal = tokio::select! {
+            signal = shared::shutdown::signal() => signal,
+            () = self.ended() => return false,
+        };
+        log::info!("{signal}: the gateway stops");
+        self.stop().await;
+        true
+    }
+
     /// Resolves when the server has ended by itself, which it does only when something is wrong.
     pub async fn ended(&mut self) {
         let Some(server) = &mut self.server else { return };
@@ -84,11 +97,18 @@ impl Running {
 ///
 /// # Errors
 /// When the address cannot be listened on.
+#[expect(
+    clippy::unused_async,
+    reason = "it needs a runtime, and reading certificates and key sets will wait here"
+)]
 pub async fn start(settings: Settings, extra_pages: Option<ExtraPages>) -> Result<Running, StartError> {
     let address = settings.listen;
     let listener = listen(address).map_err(|source| StartError::Listen { address, source })?;
-    let bound = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
-    let server = serve(&settings, listener, extra_pages).map_err(|source| StartError::Serve { address, source })?;
+    let bound = listener
+        .local_addr()
+        .map_err(|source| StartError::Listen { address, source })?;
+    let server =
+        serve(&settings, listener, extra_pages).map_err(|source| StartError::Serve { address, source })?;
     let handle = server.handle();
     log::info!(
         address:% = bound,
@@ -97,11 +117,19 @@ pub async fn start(settings: Settings, extra_pages: Option<ExtraPages>) -> Resul
         auth_requests_per_minute = settings.auth_requests_per_minute;
         "gateway listens"
     );
-    Ok(Running { address: bound, handle, server: Some(tokio::spawn(server)) })
+    Ok(Running {
+        address: bound,
+        handle,
+        server: Some(tokio::spawn(server)),
+    })
 }
 
 fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)?.into_std()
@@ -128,12 +156,17 @@ fn serve(
     let body_limits = BodyLimits::new(settings.max_body_bytes, settings.body_timeout, bytes_held);
     let upstream_timeout = settings.upstream_timeout;
 
-    let builder =
-        Server::build().workers(settings.workers).shutdown_timeout(settings.drain.as_secs()).disable_signals();
+    let builder = Server::build()
+        .workers(settings.workers)
+        .shutdown_timeout(settings.drain.as_secs())
+        .disable_signals();
     let drain = builder.graceful_shutdown_signal();
     let builder = builder.listen("gateway", listener, move || {
         let proxy = Proxy::new(upstream_timeout, body_limits.clone());
-        let worker = Rc::new(Worker { shared: shared.clone(), proxy });
+        let worker = Rc::new(Worker {
+            shared: shared.clone(),
+            proxy,
+        });
         let drain = drain.clone();
         let http = HttpService::build()
             // All deadlines of a connection are kept by `Connection`.

@@ -49,9 +49,12 @@ pub struct Settings {
 impl Settings {
     /// Reads the environment and notes in it what is wrong.
     pub fn from_env(env: &Env) -> Self {
-        let seconds =
-            |name: &str, default, max| env.seconds(&format!("GATEHOUSE_GATEWAY_{name}_SECONDS"), default, 1..=max);
-        let count = |name, default, allowed| usize::try_from(env.number(name, default, allowed)).unwrap_or(usize::MAX);
+        let seconds = |name: &str, default, max| {
+            env.seconds(&format!("GATEHOUSE_GATEWAY_{name}_SECONDS"), default, 1..=max)
+        };
+        let count = |name, default, allowed| {
+            usize::try_from(env.number(name, default, allowed)).unwrap_or(usize::MAX)
+        };
         let identity_url = env.text(IDENTITY_URL, "http://127.0.0.1:8001");
         let identity_url = identity_url.parse().unwrap_or_else(|error| {
             env.problem(IDENTITY_URL, &format!("is \"{identity_url}\", {error}"));
@@ -69,7 +72,9 @@ impl Settings {
             upstream_timeout: seconds("UPSTREAM", 30, 3600),
             keep_alive: seconds("KEEP_ALIVE", 75, 3600),
             drain: seconds("DRAIN", 20, 3600),
-            workers: std::thread::available_parallelism().map_or(1, usize::from).min(512),
+            workers: std::thread::available_parallelism()
+                .map_or(1, usize::from)
+                .min(512),
             clock: Clock::System,
         }
     }

@@ -89,13 +89,20 @@ pub(crate) fn client(timeout: Duration) -> Client {
         .conn_keep_alive(IDLE_CONNECTION)
         .conn_lifetime(CONNECTION_LIFE)
         .limit(MAX_IN_FLIGHT);
-    Client::builder().connector(connector).timeout(timeout).no_default_headers().disable_redirects().finish()
+    Client::builder()
+        .connector(connector)
+        .timeout(timeout)
+        .no_default_headers()
+        .disable_redirects()
+        .finish()
 }
 
 /// What clients are told when an upstream gave no answer.
 pub(crate) fn failure(error: &SendRequestError) -> GatewayError {
     match error {
-        SendRequestError::Timeout | SendRequestError::Connect(ConnectError::Timeout) => GatewayError::GatewayTimeout,
+        SendRequestError::Timeout | SendRequestError::Connect(ConnectError::Timeout) => {
+            GatewayError::GatewayTimeout
+        }
         // awc says "disconnected" of a connection that ended between the request and its answer.
         SendRequestError::Connect(ConnectError::Disconnected) => GatewayError::BadGateway,
         SendRequestError::Connect(_) => GatewayError::Unavailable,
@@ -109,13 +116,32 @@ mod tests {
 
     #[test]
     fn an_upstream_is_a_host_and_a_port() {
-        for good in ["http://127.0.0.1:8001", "http://identity:8001/", "http://[::1]:8001"] {
-            assert_eq!(good.parse::<UpstreamUrl>().unwrap().to_string(), good.trim_end_matches('/'));
+        for good in [
+            "http://127.0.0.1:8001",
+            "http://identity:8001/",
+            "http://[::1]:8001",
+        ] {
+            assert_eq!(
+                good.parse::<UpstreamUrl>().unwrap().to_string(),
+                good.trim_end_matches('/')
+            );
         }
-        for bad in ["", "127.0.0.1:8001", "https://a:1", "http://a:1/x", "http://a:1?x", "http://u:p@a:1", "http://a:0", "http://"] {
+        for bad in [
+            "",
+            "127.0.0.1:8001",
+            "https://a:1",
+            "http://a:1/x",
+            "http://a:1?x",
+            "http://u:p@a:1",
+            "http://a:0",
+            "http://",
+        ] {
             assert!(bad.parse::<UpstreamUrl>().is_err(), "{bad}");
         }
         let address: SocketAddr = "[::1]:80".parse().unwrap();
-        assert_eq!(UpstreamUrl::try_from(address).unwrap().to_string(), "http://[::1]:80");
+        assert_eq!(
+            UpstreamUrl::try_from(address).unwrap().to_string(),
+            "http://[::1]:80"
+        );
     }
 }

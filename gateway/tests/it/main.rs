@@ -1,0 +1,15 @@
+//! The gateway over real sockets, in front of services that exist only for a test.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails there"
+)]
+
+mod bodies;
+mod budget;
+mod failures;
+mod framing;
+mod headers;
+mod lifecycle;
+mod paths;
+mod support;

@@ -1,0 +1,123 @@
+//! Which paths and methods reach something.
+
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, web};
+
+use crate::support::{Echo, ask, get, start_gateway, start_gateway_with_pages};
+
+#[tokio::test]
+async fn the_endpoints_are_forwarded_unchanged_with_every_ordinary_method() {
+    let gateway = start_gateway(Echo::start().address, |_| {}).await;
+    for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+        let answer = ask(
+            &gateway,
+            format!("{method} /api/auth/login?x=/../%2e%2e HTTP/1.1\r\nHost: a\r\n\r\n"),
+        )
+        .await;
+        assert_eq!(
+            (answer.status, answer.json()["method"].as_str()),
+            (200, Some(method))
+        );
+        assert_eq!(answer.json()["target"], "/api/auth/login?x=/../%2e%2e");
+    }
+    for path in ["/account/verify-email/abc", "/.well-known/jwks.json"] {
+        assert_eq!(get(&gateway, path, "").await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn no_spelling_of_another_path_reaches_anything() {
+    let echo = Echo::start();
+    let gateway = start_gateway(echo.address, |_| {}).await;
+    for path in [
+        "/",
+        "/internal/users",
+        "/internal",
+        "//internal/users",
+        "/api/auth/../../internal/users",
+        "/api/auth/%2e%2e/%2e%2e/internal/users",
+        "/api/auth/..%2f..%2finternal/users",
+        "/api/auth/%2E%2E%5Cinternal",
+        "/api/auth/login/..;/internal",
+        "/api/auth//login/",
+        "/api/auth/login/%00",
+        "/api/auth/./login/",
+        "/api/auth/%252e%252e/internal",
+        "/API/AUTH/login/",
+        "/api/auth",
+        "/metrics",
+        "/dev/mailbox",
+        "/health/live",
+        "/%69nternal/users",
+        "/.well-known/jwks.json/../../internal",
+        "/account/../internal/",
+    ] {
+        get(&gateway, path, "").await.assert_error(404, "Not found.");
+    }
+    get(&gateway, "/api/auth/..\\internal", "")
+        .await
+        .assert_error(400, "Malformed request: bad character in the target.");
+    get(&gateway, "http://gate.example/api/auth/login/", "")
+        .await
+        .assert_error(400, "Malformed request: the target is not a path.");
+    assert_eq!(echo.request_count(), 0);
+}
+
+#[tokio::test]
+async fn methods_that_echo_tunnel_or_are_unknown_are_refused_without_an_echo() {
+    let echo = Echo::start();
+    let gateway = start_gateway(echo.address, |_| {}).await;
+    for (method, status) in [
+        ("TRACE", 405),
+        ("CONNECT", 405),
+        ("TRACK", 501),
+        ("PROPFIND", 501),
+        ("get", 501),
+    ] {
+        let request = format!("{method} /api/auth/login/ HTTP/1.1\r\nHost: a\r\nX-Secret: s3cret\r\n\r\n");
+        let answer = ask(&gateway, request).await;
+        assert_eq!(answer.status, status, "{method}");
+        assert!(!answer.body.contains("s3cret"));
+    }
+    assert_eq!(echo.request_count(), 0);
+}
+
+#[tokio::test]
+async fn pages_of_its_own_are_served_below_dev_only() {
+    let echo = Echo::start();
+    let pages: gateway::ExtraPages = Arc::new(|config: &mut web::ServiceConfig| {
+        config.route(
+            "/dev/mailbox",
+            web::get().to(|| async { HttpResponse::Ok().body("mails") }),
+        );
+        config.route("/dev/panic", web::get().to(|| async { broken_page() }));
+        config.route(
+            "/api/auth/login/",
+            web::get().to(|| async { HttpResponse::Ok().body("wrong") }),
+        );
+    });
+    let gateway = start_gateway_with_pages(echo.address, Some(pages), |_| {}).await;
+    let answer = get(&gateway, "/dev/mailbox", "").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "mails"));
+    assert_eq!(answer.header("x-content-type-options").unwrap(), "nosniff");
+    get(&gateway, "/dev/other", "")
+        .await
+        .assert_error(404, "Not found.");
+    get(&gateway, "/dev/../dev/mailbox", "")
+        .await
+        .assert_error(404, "Not found.");
+    assert_eq!(
+        get(&gateway, "/api/auth/login/", "").await.json()["method"],
+        "GET"
+    );
+    get(&gateway, "/dev/panic", "")
+        .await
+        .assert_error(500, "Internal error.");
+    assert_eq!(get(&gateway, "/dev/mailbox", "").await.status, 200);
+}
+
+#[expect(clippy::panic, reason = "the page of a test that wants one")]
+fn broken_page() -> HttpResponse {
+    panic!("a page is broken")
+}
