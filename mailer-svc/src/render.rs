@@ -121,11 +121,13 @@ impl Renderer {
             filled.map_err(|error| mistake(self.file(&name), &error))
         };
         let [subject, text, html] = PARTS.map(part);
+        // The engine drops a template's last line break, which a text should have.
+        let whole = |body: String| body.trim_end().to_owned() + "\n";
         Ok(Rendered {
             language: language.to_owned(),
             subject: one_line(&subject?),
-            text: text?,
-            html: html?,
+            text: whole(text?),
+            html: whole(html?),
         })
     }
 
