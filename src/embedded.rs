@@ -31,11 +31,17 @@ impl Settings {
         let in_data = |scheme: &str, name: &str| format!("{scheme}{data_dir}/{name}");
         let env = env
             .with_default("GATEHOUSE_IDENTITY_LISTEN", "127.0.0.1:0")
-            .with_default("GATEHOUSE_IDENTITY_DATABASE_URL", in_data("sqlite:", "gatehouse.sqlite3"))
+            .with_default(
+                "GATEHOUSE_IDENTITY_DATABASE_URL",
+                in_data("sqlite:", "gatehouse.sqlite3"),
+            )
             .with_default("GATEHOUSE_IDENTITY_QUEUE_URL", "memory:")
             .with_default("GATEHOUSE_IDENTITY_KEYS_FILE", in_data("", "keys.json"))
             .with_default("GATEHOUSE_IDENTITY_CREATE_KEYS", "on")
-            .with_default("GATEHOUSE_IDENTITY_VERIFY_URL", format!("{public_url}/account/verify-email/{{key}}"))
+            .with_default(
+                "GATEHOUSE_IDENTITY_VERIFY_URL",
+                format!("{public_url}/account/verify-email/{{key}}"),
+            )
             .with_default(
                 "GATEHOUSE_IDENTITY_RESET_URL",
                 format!("{public_url}/account/password/reset/confirm/{{uid}}/{{token}}"),
@@ -52,7 +58,10 @@ impl Settings {
         };
         for name in ["GATEHOUSE_IDENTITY_QUEUE_URL", "GATEHOUSE_MAILER_QUEUE_URL"] {
             if env.text(name, "memory:") != "memory:" {
-                env.problem(name, "must be memory: here, where one process runs all three services");
+                env.problem(
+                    name,
+                    "must be memory: here, where one process runs all three services",
+                );
             }
         }
         env.finish(&["GATEHOUSE_"])?;
@@ -68,16 +77,25 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let clock = Clock::System;
     let (publisher, consumer) = in_process::channel();
     let mails_folder = settings.mailer.mails_folder().map(ToOwned::to_owned);
-    let mailbox: Option<ExtraPages> =
-        mails_folder.clone().map(|folder| -> ExtraPages { Arc::new(mailer_svc::mailbox::pages(folder)) });
+    let mailbox: Option<ExtraPages> = mails_folder
+        .clone()
+        .map(|folder| -> ExtraPages { Arc::new(mailer_svc::mailbox::pages(folder)) });
     let mut mailer = mailer_svc::service::start(settings.mailer, clock.clone(), consumer).await?;
     let mut identity = identity_svc::service::start(settings.identity, clock, publisher).await?;
     let mut gateway_settings = settings.gateway;
     let identity_url = format!("http://{}", identity.address);
-    gateway_settings.identity_url = identity_url.parse().map_err(|error| anyhow!("{identity_url}: {error}"))?;
+    gateway_settings.identity_url = identity_url
+        .parse()
+        .map_err(|error| anyhow!("{identity_url}: {error}"))?;
     let mut gateway = gateway::service::start(gateway_settings, mailbox).await?;
-    greet(&settings.public_url, &settings.data_dir, gateway.address, identity.address, mails_folder.is_some())
-        .context("cannot write to standard output")?;
+    greet(
+        &settings.public_url,
+        &settings.data_dir,
+        gateway.address,
+        identity.address,
+        mails_folder.is_some(),
+    )
+    .context("cannot write to standard output")?;
     let outcome = tokio::select! {
         signal = shared::shutdown::signal() => {
             log::info!("{signal}: finishing requests, then mails");
@@ -115,7 +133,10 @@ fn greet(
         out,
         "  curl -s {api}/registration/ -d username=ann -d email=ann@example.org -d password1=Quartz-Lamp-9 -d password2=Quartz-Lamp-9"
     )?;
-    writeln!(out, "  curl -s {api}/login/ -d username=ann -d password=Quartz-Lamp-9")?;
+    writeln!(
+        out,
+        "  curl -s {api}/login/ -d username=ann -d password=Quartz-Lamp-9"
+    )?;
     writeln!(out, "  curl -s {api}/token/verify/ -d token=...")?;
     writeln!(out, "\nCtrl-C ends it.")?;
     out.flush()

@@ -31,7 +31,8 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Some(command) => {
             let answer = &mut std::io::stdout();
-            identity_svc::cli::run(&command, &settings.identity, &Clock::System, answer).map_err(anyhow::Error::from)
+            identity_svc::cli::run(&command, &settings.identity, &Clock::System, answer)
+                .map_err(anyhow::Error::from)
         }
         None => actix_web::rt::System::new().block_on(embedded::run(settings)),
     };

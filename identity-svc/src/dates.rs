@@ -32,7 +32,11 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
@@ -66,7 +70,14 @@ mod tests {
     fn a_day_that_does_not_exist_is_no_date() {
         assert_eq!(end_of_day_ms("1970-01-01"), Some(DAY_MS));
         assert_eq!(end_of_day_ms("2000-02-29"), Some(951_868_800_000));
-        for bad in ["2001-02-29", "2027-13-01", "2027-1-1", "tomorrow", "2027-01-01-01", ""] {
+        for bad in [
+            "2001-02-29",
+            "2027-13-01",
+            "2027-1-1",
+            "tomorrow",
+            "2027-01-01-01",
+            "",
+        ] {
             assert_eq!(end_of_day_ms(bad), None, "{bad}");
         }
     }

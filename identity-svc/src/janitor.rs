@@ -36,8 +36,16 @@ impl Janitor {
     /// Starts the janitor; the receiver resolves when it has ended.
     pub fn start(db: Db, tokens: Tokens, clock: Clock, shutdown: Shutdown) -> oneshot::Receiver<()> {
         let (done, ended) = oneshot::channel();
-        let work = Work { db, tokens, clock, shutdown };
-        Actor::start(Self { work: Some(work), done: Some(done) });
+        let work = Work {
+            db,
+            tokens,
+            clock,
+            shutdown,
+        };
+        Actor::start(Self {
+            work: Some(work),
+            done: Some(done),
+        });
         ended
     }
 }
@@ -82,7 +90,14 @@ impl Work {
     /// Batch after batch until nothing is left; others get their turn in between.
     async fn clean(&self) {
         loop {
-            match self.db.call(DeleteExpired { limit: BATCH, now_ms: self.clock.now_ms() }).await {
+            match self
+                .db
+                .call(DeleteExpired {
+                    limit: BATCH,
+                    now_ms: self.clock.now_ms(),
+                })
+                .await
+            {
                 Ok(deleted) => {
                     if deleted.total() > 0 {
                         log::debug!("deleted {deleted:?}");

@@ -26,7 +26,8 @@ impl LinkTemplate {
                 return Err(format!("must contain {{{name}}} exactly once"));
             }
         }
-        if text.matches('{').count() != placeholders.len() || text.matches('}').count() != placeholders.len() {
+        if text.matches('{').count() != placeholders.len() || text.matches('}').count() != placeholders.len()
+        {
             let known: Vec<String> = placeholders.iter().map(|name| format!("{{{name}}}")).collect();
             return Err(format!("may have no braces but {}", known.join(" and ")));
         }
@@ -67,7 +68,16 @@ impl MailDraft {
         created_at_ms: i64,
     ) -> Self {
         let (job_id, secret) = (random::hex_128(), one_time::generate());
-        Self { purpose, link, language, request_id, created_at_ms, valid_seconds, job_id, secret }
+        Self {
+            purpose,
+            link,
+            language,
+            request_id,
+            created_at_ms,
+            valid_seconds,
+            job_id,
+            secret,
+        }
     }
 
     /// What is stored of the secret.
@@ -76,7 +86,9 @@ impl MailDraft {
     }
 
     pub fn expires_at_ms(&self) -> i64 {
-        let valid_ms = i64::try_from(self.valid_seconds).unwrap_or(i64::MAX).saturating_mul(1000);
+        let valid_ms = i64::try_from(self.valid_seconds)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1000);
         self.created_at_ms.saturating_add(valid_ms)
     }
 
@@ -115,7 +127,12 @@ mod tests {
     fn a_link_template_is_checked() {
         let parse = |text| LinkTemplate::parse(text, &["uid", "token"]);
         assert!(parse("https://a.test/{uid}/{token}").is_ok());
-        for bad in ["a.test/{uid}/{token}", "https://a.test/{uid}", "https://a.test/{uid}/{token}/{key}", "https://a b/{uid}{token}"] {
+        for bad in [
+            "a.test/{uid}/{token}",
+            "https://a.test/{uid}",
+            "https://a.test/{uid}/{token}/{key}",
+            "https://a b/{uid}{token}",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }
@@ -125,7 +142,14 @@ mod tests {
         let link = LinkTemplate::parse("https://a.test/{key}", &["key"]).unwrap();
         let draft = MailDraft::new(Purpose::VerifyEmail, link, 60, "en", RequestId::random(), 1000);
         let job = draft.job("ann@a.test", "ann", "u");
-        let secret = job.mail.facts().link.expose().strip_prefix("https://a.test/").unwrap().to_owned();
+        let secret = job
+            .mail
+            .facts()
+            .link
+            .expose()
+            .strip_prefix("https://a.test/")
+            .unwrap()
+            .to_owned();
         assert_eq!(one_time::digest(&secret), draft.digest());
         assert_eq!(draft.expires_at_ms(), 61_000);
         assert!(!format!("{draft:?}{job:?}").contains(&secret));

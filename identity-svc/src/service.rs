@@ -77,10 +77,23 @@ pub async fn start(settings: Settings, clock: Clock, publisher: Publisher) -> Re
         db.call(crate::db::messages::ReleaseAllClaims { now_ms }).await?;
     }
     let (actors, signal) = shutdown::channel();
-    let relay_ended = OutboxRelay::start(db.clone(), publisher, clock.clone(), relay_settings, signal.clone());
+    let relay_ended = OutboxRelay::start(
+        db.clone(),
+        publisher,
+        clock.clone(),
+        relay_settings,
+        signal.clone(),
+    );
     let janitor_ended = Janitor::start(db.clone(), tokens.clone(), clock.clone(), signal);
     let passwords = Passwords::start(settings.hash_threads, settings.bcrypt_cost, settings.hash_queue);
-    let state = AppState { db, passwords, tokens, clock, settings: Arc::new(settings), texts };
+    let state = AppState {
+        db,
+        passwords,
+        tokens,
+        clock,
+        settings: Arc::new(settings),
+        texts,
+    };
     let state = web::Data::new(state);
     let server = HttpServer::new(move || {
         App::new()
@@ -94,18 +107,34 @@ pub async fn start(settings: Settings, clock: Clock, publisher: Publisher) -> Re
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(DRAIN_SECONDS)
     .listen(listener)
-    .map_err(|reason| StartError::Listen { address: address.to_string(), reason: reason.to_string() })?
+    .map_err(|reason| StartError::Listen {
+        address: address.to_string(),
+        reason: reason.to_string(),
+    })?
     .run();
     let handle = server.handle();
     let server_ended = actix_web::rt::spawn(server);
-    Ok(Running { address, server: handle, server_ended, actors, relay_ended, janitor_ended })
+    Ok(Running {
+        address,
+        server: handle,
+        server_ended,
+        actors,
+        relay_ended,
+        janitor_ended,
+    })
 }
 
 fn relay_settings(settings: &Settings) -> RelaySettings {
     match settings.queue_url {
         // A publish lasts until the mail is out.
-        QueueUrl::Memory => RelaySettings { in_flight: 32, claim: Duration::from_secs(600) },
-        QueueUrl::Amqp(_) => RelaySettings { in_flight: 512, claim: Duration::from_secs(60) },
+        QueueUrl::Memory => RelaySettings {
+            in_flight: 32,
+            claim: Duration::from_secs(600),
+        },
+        QueueUrl::Amqp(_) => RelaySettings {
+            in_flight: 512,
+            claim: Duration::from_secs(60),
+        },
     }
 }
 

@@ -113,13 +113,20 @@ impl Settings {
         };
         Self {
             listen: env.text("GATEHOUSE_IDENTITY_LISTEN", "127.0.0.1:8001"),
-            database_url: required(env, "GATEHOUSE_IDENTITY_DATABASE_URL", DatabaseUrl::Sqlite(PathBuf::new())),
+            database_url: required(
+                env,
+                "GATEHOUSE_IDENTITY_DATABASE_URL",
+                DatabaseUrl::Sqlite(PathBuf::new()),
+            ),
             database_connections: small("DATABASE_CONNECTIONS", 8, 1..=200),
             queue_url: required(env, "GATEHOUSE_IDENTITY_QUEUE_URL", QueueUrl::Memory),
             email_verification: env.choice(
                 "GATEHOUSE_IDENTITY_EMAIL_VERIFICATION",
                 EmailVerification::Optional,
-                &[("optional", EmailVerification::Optional), ("mandatory", EmailVerification::Mandatory)],
+                &[
+                    ("optional", EmailVerification::Optional),
+                    ("mandatory", EmailVerification::Mandatory),
+                ],
             ),
             tokens: token_settings(env),
             key_activation: env.seconds("GATEHOUSE_IDENTITY_KEY_ACTIVATION_SECONDS", 60, 0..=DAY),
@@ -139,7 +146,10 @@ impl Settings {
 }
 
 fn required<T: FromStr<Err = &'static str>>(env: &Env, name: &str, otherwise: T) -> T {
-    if env.required(name, "there is no default outside embedded mode").is_empty() {
+    if env
+        .required(name, "there is no default outside embedded mode")
+        .is_empty()
+    {
         return otherwise;
     }
     env.parsed(name, otherwise)
@@ -147,7 +157,12 @@ fn required<T: FromStr<Err = &'static str>>(env: &Env, name: &str, otherwise: T)
 
 fn token_settings(env: &Env) -> TokenSettings {
     use SigningAlgorithm::{ES256, EdDSA, HS256, RS256};
-    let choices = [("EdDSA", EdDSA), ("ES256", ES256), ("RS256", RS256), ("HS256", HS256)];
+    let choices = [
+        ("EdDSA", EdDSA),
+        ("ES256", ES256),
+        ("RS256", RS256),
+        ("HS256", HS256),
+    ];
     let algorithm = env.choice("GATEHOUSE_IDENTITY_SIGNING_ALGORITHM", EdDSA, &choices);
     let hs256_secret = hs256_secret(env, "GATEHOUSE_IDENTITY_HS256_SECRET");
     if hs256_secret.is_some() && algorithm != HS256 {
@@ -156,7 +171,10 @@ fn token_settings(env: &Env) -> TokenSettings {
     }
     let needs_file = hs256_secret.is_none();
     let keys_file = match needs_file {
-        true => env.required("GATEHOUSE_IDENTITY_KEYS_FILE", "it names the file of signing keys"),
+        true => env.required(
+            "GATEHOUSE_IDENTITY_KEYS_FILE",
+            "it names the file of signing keys",
+        ),
         false => env.text("GATEHOUSE_IDENTITY_KEYS_FILE", "keys.json"),
     };
     TokenSettings {
@@ -173,7 +191,10 @@ fn token_settings(env: &Env) -> TokenSettings {
 fn hs256_secret(env: &Env, name: &str) -> Option<Secret<String>> {
     let secret = env.secret(name)?;
     if secret.expose().len() < MIN_HS256_BYTES {
-        env.problem(name, "is too short: it must have at least 32 bytes (RFC 7518 section 3.2)");
+        env.problem(
+            name,
+            "is too short: it must have at least 32 bytes (RFC 7518 section 3.2)",
+        );
     }
     Some(secret)
 }
@@ -186,7 +207,10 @@ fn legacy_key(env: &Env) -> Option<LegacyKey> {
     match (secret, until) {
         (None, None) => None,
         (Some(_), None) => {
-            env.problem(UNTIL, "is required with GATEHOUSE_IDENTITY_LEGACY_JWT_SECRET: a date such as 2027-01-31");
+            env.problem(
+                UNTIL,
+                "is required with GATEHOUSE_IDENTITY_LEGACY_JWT_SECRET: a date such as 2027-01-31",
+            );
             None
         }
         (None, Some(_)) => {
@@ -198,7 +222,10 @@ fn legacy_key(env: &Env) -> Option<LegacyKey> {
             if until_ms.is_none() {
                 env.problem(UNTIL, &format!("is \"{until}\", not a date such as 2027-01-31"));
             }
-            Some(LegacyKey { secret, until_ms: until_ms.unwrap_or_default() })
+            Some(LegacyKey {
+                secret,
+                until_ms: until_ms.unwrap_or_default(),
+            })
         }
     }
 }

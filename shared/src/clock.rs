@@ -19,11 +19,16 @@ impl Clock {
     }
 
     /// Unix time in milliseconds.
-    #[expect(clippy::disallowed_methods, reason = "this is the place that the rule points to")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place that the rule points to"
+    )]
     pub fn now_ms(&self) -> i64 {
         match self {
             Self::System => {
-                let since_epoch = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                let since_epoch = std::time::SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default();
                 i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
             }
             Self::Fixed(now_ms) => now_ms.load(Ordering::SeqCst),

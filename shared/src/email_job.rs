@@ -100,9 +100,15 @@ impl EmailJob {
     /// # Errors
     /// When the bytes are no job, or one of a schema that this release does not know.
     pub fn from_json(bytes: &[u8]) -> Result<Self, EmailJobError> {
-        let job: Self = serde_json::from_slice(bytes)
-            .map_err(|error| EmailJobError::Malformed { line: error.line(), column: error.column() })?;
-        if job.schema == SCHEMA { Ok(job) } else { Err(EmailJobError::UnknownSchema(job.schema)) }
+        let job: Self = serde_json::from_slice(bytes).map_err(|error| EmailJobError::Malformed {
+            line: error.line(),
+            column: error.column(),
+        })?;
+        if job.schema == SCHEMA {
+            Ok(job)
+        } else {
+            Err(EmailJobError::UnknownSchema(job.schema))
+        }
     }
 
     /// # Errors

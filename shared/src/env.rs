@@ -24,15 +24,27 @@ pub struct Env {
 pub struct SettingsError(pub Vec<String>);
 
 impl Env {
-    #[expect(clippy::disallowed_methods, reason = "this is the place that the rule points to")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place that the rule points to"
+    )]
     pub fn from_process() -> Self {
-        Self { variables: std::env::vars().collect(), ..Self::default() }
+        Self {
+            variables: std::env::vars().collect(),
+            ..Self::default()
+        }
     }
 
     /// For tests: an environment of exactly these variables.
     pub fn from_pairs<K: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
-        let variables = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Self { variables, ..Self::default() }
+        let variables = pairs
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        Self {
+            variables,
+            ..Self::default()
+        }
     }
 
     /// Another default for `name` than the one its reader gives; embedded mode differs from production only here.
@@ -83,12 +95,17 @@ impl Env {
 
     /// A whole number inside `allowed`.
     pub fn number(&self, name: &str, default: u64, allowed: std::ops::RangeInclusive<u64>) -> u64 {
-        let Some(text) = self.optional(name) else { return default };
+        let Some(text) = self.optional(name) else {
+            return default;
+        };
         match text.parse() {
             Ok(value) if allowed.contains(&value) => value,
             _ => {
                 let (low, high) = (allowed.start(), allowed.end());
-                self.problem(name, &format!("is \"{text}\", not a whole number from {low} to {high}"));
+                self.problem(
+                    name,
+                    &format!("is \"{text}\", not a whole number from {low} to {high}"),
+                );
                 default
             }
         }
@@ -101,7 +118,9 @@ impl Env {
 
     /// `on` or `off` (also `true`, `false`, `1`, `0`).
     pub fn switch(&self, name: &str, default: bool) -> bool {
-        let Some(text) = self.optional(name) else { return default };
+        let Some(text) = self.optional(name) else {
+            return default;
+        };
         match text.to_ascii_lowercase().as_str() {
             "on" | "true" | "1" | "yes" => true,
             "off" | "false" | "0" | "no" => false,
@@ -114,7 +133,9 @@ impl Env {
 
     /// One of the words of `choices`, each with its value.
     pub fn choice<T: Clone>(&self, name: &str, default: T, choices: &[(&str, T)]) -> T {
-        let Some(text) = self.optional(name) else { return default };
+        let Some(text) = self.optional(name) else {
+            return default;
+        };
         if let Some((_, value)) = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(&text)) {
             return value.clone();
         }
@@ -135,13 +156,18 @@ impl Env {
             }
             (Some(value), None) => Some(Secret::new(value)),
             (None, Some(path)) => match std::fs::read_to_string(&path) {
-                Ok(text) if !text.trim().is_empty() => Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned())),
+                Ok(text) if !text.trim().is_empty() => {
+                    Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+                }
                 Ok(_) => {
                     self.problem(&file_name, &format!("names {path}, which is empty"));
                     None
                 }
                 Err(error) => {
-                    self.problem(&file_name, &format!("names {path}, which cannot be read: {error}"));
+                    self.problem(
+                        &file_name,
+                        &format!("names {path}, which cannot be read: {error}"),
+                    );
                     None
                 }
             },
@@ -168,7 +194,11 @@ impl Env {
                 problems.push(format!("{name} is not a setting; .env.example lists them all"));
             }
         }
-        if problems.is_empty() { Ok(()) } else { Err(SettingsError(problems)) }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(SettingsError(problems))
+        }
     }
 }
 
@@ -204,7 +234,12 @@ mod tests {
 
     #[test]
     fn a_default_of_embedded_mode_yields_to_the_environment() {
-        let env = Env::from_pairs([("GH_A", "1")]).with_default("GH_A", "2").with_default("GH_B", "3");
-        assert_eq!((env.text("GH_A", "0"), env.text("GH_B", "0")), ("1".into(), "3".into()));
+        let env = Env::from_pairs([("GH_A", "1")])
+            .with_default("GH_A", "2")
+            .with_default("GH_B", "3");
+        assert_eq!(
+            (env.text("GH_A", "0"), env.text("GH_B", "0")),
+            ("1".into(), "3".into())
+        );
     }
 }

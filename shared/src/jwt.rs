@@ -54,26 +54,59 @@ impl TokenType {
 /// The claims of a token, in the order in which they are written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Claims {
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub token_type: Option<String>,
     /// Unix time in seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub exp: Option<i64>,
     /// Unix time in seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub iat: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub nbf: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub jti: Option<String>,
     /// The account's number as text; older issuers wrote a number.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text_or_number")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "text_or_number"
+    )]
     pub user_id: Option<String>,
     /// The session. Absent in tokens of a former Django site.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub sid: Option<String>,
     /// The session's generation; refresh tokens only.
-    #[serde(default, rename = "gen", skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(
+        default,
+        rename = "gen",
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub generation: Option<i64>,
     /// Additional claims; kept through a refresh.
     #[serde(flatten)]
@@ -148,7 +181,9 @@ pub struct VerifyingKey {
 
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifyingKey").field("algorithm", &self.algorithm).finish_non_exhaustive()
+        f.debug_struct("VerifyingKey")
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
     }
 }
 
@@ -178,7 +213,12 @@ impl VerifyingKeys {
     ///
     /// # Errors
     /// The first check that fails, in the contract's order.
-    pub fn verify(&self, token: &str, expected: Option<TokenType>, now_seconds: i64) -> Result<Claims, TokenError> {
+    pub fn verify(
+        &self,
+        token: &str,
+        expected: Option<TokenType>,
+        now_seconds: i64,
+    ) -> Result<Claims, TokenError> {
         let claims = self.check_signature(token)?;
         check_claims(&claims, expected, now_seconds)?;
         Ok(claims)
@@ -202,7 +242,12 @@ impl VerifyingKeys {
         if header.alg != key.algorithm.name() {
             return Err(TokenError::Invalid);
         }
-        match crypto::verify(signature, signing_input.as_bytes(), &key.key, key.algorithm.jose()) {
+        match crypto::verify(
+            signature,
+            signing_input.as_bytes(),
+            &key.key,
+            key.algorithm.jose(),
+        ) {
             Ok(true) => from_segment(payload),
             Ok(false) | Err(_) => Err(TokenError::Invalid),
         }
@@ -224,7 +269,8 @@ fn from_segment<T: for<'de> Deserialize<'de>>(segment: &str) -> Result<T, TokenE
 }
 
 fn check_claims(claims: &Claims, expected: Option<TokenType>, now_seconds: i64) -> Result<(), TokenError> {
-    let is_ahead = |time: Option<i64>| time.is_some_and(|time| time > now_seconds.saturating_add(CLOCK_SKEW_SECONDS));
+    let is_ahead =
+        |time: Option<i64>| time.is_some_and(|time| time > now_seconds.saturating_add(CLOCK_SKEW_SECONDS));
     if is_ahead(claims.iat) || is_ahead(claims.nbf) {
         return Err(TokenError::Invalid);
     }
@@ -259,7 +305,10 @@ mod tests {
 
     fn keys() -> VerifyingKeys {
         let mut keys = VerifyingKeys::default();
-        let key = VerifyingKey { algorithm: SigningAlgorithm::HS256, key: DecodingKey::from_secret(SECRET) };
+        let key = VerifyingKey {
+            algorithm: SigningAlgorithm::HS256,
+            key: DecodingKey::from_secret(SECRET),
+        };
         keys.insert("k1".into(), key);
         keys
     }
@@ -304,11 +353,19 @@ mod tests {
         assert_eq!(without("jti"), TokenError::NoId);
         assert_eq!(without("token_type"), TokenError::NoType);
         assert_eq!(without("iat"), TokenError::Invalid);
-        let with = |name: &str, value: Value| verify_with(|claims| drop(claims.insert(name.into(), value))).unwrap_err();
+        let with = |name: &str, value: Value| {
+            verify_with(|claims| drop(claims.insert(name.into(), value))).unwrap_err()
+        };
         assert_eq!(with("exp", json!(NOW)), TokenError::Expired);
         assert_eq!(with("exp", json!(-1)), TokenError::Expired);
         assert_eq!(with("token_type", json!("refresh")), TokenError::WrongType);
-        for wrong in [json!("9999999999"), json!(true), json!(null), json!([NOW]), json!(NOW as f64 + 0.5)] {
+        for wrong in [
+            json!("9999999999"),
+            json!(true),
+            json!(null),
+            json!([NOW]),
+            json!(1_800_000_060.5),
+        ] {
             assert_eq!(with("exp", wrong), TokenError::Invalid);
         }
         assert_eq!(with("iat", json!(NOW + 60)), TokenError::Invalid);
@@ -335,7 +392,12 @@ mod tests {
     fn segments_have_one_spelling() {
         let good = token(&json!({"alg": "HS256", "kid": "k1"}), &good());
         let last = if good.ends_with('A') { "B" } else { "A" };
-        for bad in [format!("{good}="), format!("{good}."), format!("{}{last}", &good[..good.len() - 1]), "..".into()] {
+        for bad in [
+            format!("{good}="),
+            format!("{good}."),
+            format!("{}{last}", &good[..good.len() - 1]),
+            "..".into(),
+        ] {
             assert_eq!(keys().verify(&bad, None, NOW), Err(TokenError::Invalid), "{bad}");
         }
     }

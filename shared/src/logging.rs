@@ -37,11 +37,19 @@ pub fn start(settings: &LogSettings) {
     let mut builder = env_logger::Builder::new();
     builder.parse_filters(&settings.filter);
     if settings.format == LogFormat::Json {
-        builder.format(|out, record| writeln!(out, "{}", json_line(record, &out.timestamp_millis().to_string())));
+        builder.format(|out, record| {
+            writeln!(out, "{}", json_line(record, &out.timestamp_millis().to_string()))
+        });
     } else {
         builder.format(|out, record| {
             let time = out.timestamp_millis();
-            write!(out, "{time} {:5} {}: {}", record.level(), record.target(), one_line(&record.args().to_string()))?;
+            write!(
+                out,
+                "{time} {:5} {}: {}",
+                record.level(),
+                record.target(),
+                one_line(&record.args().to_string())
+            )?;
             for (key, value) in pairs(record) {
                 write!(out, " {key}={}", one_line(&value))?;
             }
@@ -72,7 +80,11 @@ fn json_line(record: &log::Record<'_>, time: &str) -> String {
 fn pairs(record: &log::Record<'_>) -> Vec<(String, String)> {
     struct Collect(Vec<(String, String)>);
     impl<'kvs> log::kv::VisitSource<'kvs> for Collect {
-        fn visit_pair(&mut self, key: log::kv::Key<'kvs>, value: log::kv::Value<'kvs>) -> Result<(), log::kv::Error> {
+        fn visit_pair(
+            &mut self,
+            key: log::kv::Key<'kvs>,
+            value: log::kv::Value<'kvs>,
+        ) -> Result<(), log::kv::Error> {
             self.0.push((key.to_string(), value.to_string()));
             Ok(())
         }

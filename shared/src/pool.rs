@@ -70,7 +70,12 @@ pub struct Pool<A: Actor> {
 
 impl<A: Actor> Clone for Pool<A> {
     fn clone(&self) -> Self {
-        Self { addr: self.addr.clone(), permits: self.permits.clone(), capacity: self.capacity, deadline: self.deadline }
+        Self {
+            addr: self.addr.clone(),
+            permits: self.permits.clone(),
+            capacity: self.capacity,
+            deadline: self.deadline,
+        }
     }
 }
 
@@ -87,7 +92,12 @@ impl<A: Actor> fmt::Debug for Pool<A> {
 impl<A: Actor> Pool<A> {
     /// `capacity` counts what runs and what waits; a call beyond it is refused at once.
     pub fn new(addr: Addr<A>, capacity: usize, deadline: Duration) -> Self {
-        Self { addr, permits: Arc::new(Semaphore::new(capacity)), capacity, deadline }
+        Self {
+            addr,
+            permits: Arc::new(Semaphore::new(capacity)),
+            capacity,
+            deadline,
+        }
     }
 
     /// How much work runs or waits now.
@@ -105,8 +115,17 @@ impl<A: Actor> Pool<A> {
         A: Handler<Job<A, M>>,
         A::Context: ToEnvelope<A, Job<A, M>>,
     {
-        let permit = self.permits.clone().try_acquire_owned().map_err(|_| PoolError::Busy)?;
-        let job = Job { work, deadline: Instant::now() + self.deadline, _permit: permit, actor: PhantomData };
+        let permit = self
+            .permits
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| PoolError::Busy)?;
+        let job = Job {
+            work,
+            deadline: Instant::now() + self.deadline,
+            _permit: permit,
+            actor: PhantomData,
+        };
         match tokio::time::timeout(self.deadline, self.addr.send(job)).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(_)) => Err(PoolError::Stopped),

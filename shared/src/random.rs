@@ -7,7 +7,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 ///
 /// # Panics
 /// When the operating system has no random source: nothing of a security service may run then.
-#[expect(clippy::expect_used, reason = "a security service without randomness must stop")]
+#[expect(
+    clippy::expect_used,
+    reason = "a security service without randomness must stop"
+)]
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
@@ -23,6 +26,17 @@ pub fn hex_128() -> String {
 /// 128 random bits as 22 characters of base64url, the form of a reset `uid`.
 pub fn base64url_128() -> String {
     URL_SAFE_NO_PAD.encode(bytes::<16>())
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    let mut digits = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        for nibble in [byte >> 4, byte & 15] {
+            digits.extend(char::from_digit(u32::from(nibble), 16));
+        }
+    }
+    digits
 }
 
 /// 256 random bits as 43 characters of base64url, the form of a one-time secret.

@@ -35,7 +35,9 @@ impl<T> fmt::Display for Secret<T> {
 
 /// A URL for a log line: the password of `scheme://user:password@host` becomes `***`.
 pub fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
     let authority_end = rest.find('/').unwrap_or(rest.len());
     let (authority, path) = rest.split_at(authority_end);
     match authority.rsplit_once('@') {
@@ -53,12 +55,18 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_printed() {
-        assert_eq!(format!("{:?} {}", Secret::new("hush"), Secret::new("hush")), "*** ***");
+        assert_eq!(
+            format!("{:?} {}", Secret::new("hush"), Secret::new("hush")),
+            "*** ***"
+        );
     }
 
     #[test]
     fn the_password_of_a_url_is_not_printed() {
-        assert_eq!(without_password("amqp://ann:pa:ss@host:5672/%2f"), "amqp://ann:***@host:5672/%2f");
+        assert_eq!(
+            without_password("amqp://ann:pa:ss@host:5672/%2f"),
+            "amqp://ann:***@host:5672/%2f"
+        );
         assert_eq!(without_password("smtp://host:25"), "smtp://host:25");
         assert_eq!(without_password("memory:"), "memory:");
     }

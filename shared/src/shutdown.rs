@@ -36,7 +36,8 @@ impl Shutdown {
 /// Resolves at SIGINT (Ctrl-C) or SIGTERM, with the signal's name.
 pub async fn signal() -> &'static str {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         log::error!("cannot listen for signals; only SIGKILL will end this process");
         return std::future::pending().await;

@@ -47,7 +47,11 @@ fn expected() -> [EmailJob; 2] {
         ),
         job(
             "f0e1d2c3b4a5968778695a4b3c2d1e0f",
-            Mail::ResetPasswordV1(facts("ru", "https://app.example/reset/golden-uid/golden-token", 3600)),
+            Mail::ResetPasswordV1(facts(
+                "ru",
+                "https://app.example/reset/golden-uid/golden-token",
+                3600,
+            )),
         ),
     ]
 }
@@ -61,8 +65,13 @@ fn every_golden_file_parses_to_what_it_meant() {
 
 #[test]
 fn every_golden_file_is_checked() {
-    let checked: BTreeSet<String> = expected().iter().map(|job| format!("{}.json", tag(&job.mail))).collect();
-    let names = fs::read_dir(golden_folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let checked: BTreeSet<String> = expected()
+        .iter()
+        .map(|job| format!("{}.json", tag(&job.mail)))
+        .collect();
+    let names = fs::read_dir(golden_folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert_eq!(names.collect::<BTreeSet<_>>(), checked);
 }
 
@@ -89,7 +98,10 @@ fn a_field_that_a_later_release_adds_is_skipped() {
 fn what_is_no_job_is_refused_without_repeating_it() {
     let mut value: serde_json::Value = serde_json::from_slice(&golden("verify_email.v1")).unwrap();
     value["schema"] = 2.into();
-    assert!(matches!(EmailJob::from_json(value.to_string().as_bytes()), Err(EmailJobError::UnknownSchema(2))));
+    assert!(matches!(
+        EmailJob::from_json(value.to_string().as_bytes()),
+        Err(EmailJobError::UnknownSchema(2))
+    ));
 
     value["schema"] = 1.into();
     value["mail"] = serde_json::json!({"verify_email.v9": {"link": "https://app.example/secret"}});

@@ -35,7 +35,12 @@ pub fn run(
     }
 }
 
-fn list(keys: &[StoredKey], settings: &Settings, now_ms: i64, out: &mut dyn Write) -> Result<(), CommandError> {
+fn list(
+    keys: &[StoredKey],
+    settings: &Settings,
+    now_ms: i64,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
     let signs = keys
         .iter()
         .filter(|key| key.algorithm == settings.tokens.algorithm && key.active_from_ms <= now_ms)
@@ -47,20 +52,39 @@ fn list(keys: &[StoredKey], settings: &Settings, now_ms: i64, out: &mut dyn Writ
             _ => "verifies",
         };
         let from = iso_8601(key.active_from_ms.div_euclid(1000));
-        writeln!(out, "{}  {:5}  {state:8}  signs from {from}", key.kid, key.algorithm.name())?;
+        writeln!(
+            out,
+            "{}  {:5}  {state:8}  signs from {from}",
+            key.kid,
+            key.algorithm.name()
+        )?;
     }
     Ok(())
 }
 
-fn rotate(mut keys: Vec<StoredKey>, settings: &Settings, now_ms: i64, out: &mut dyn Write) -> Result<(), CommandError> {
+fn rotate(
+    mut keys: Vec<StoredKey>,
+    settings: &Settings,
+    now_ms: i64,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
     let tokens = &settings.tokens;
     // The very first key has nobody to wait for.
     let is_first = !keys.iter().any(|key| key.algorithm == tokens.algorithm);
-    let wait_ms = if is_first { 0 } else { to_ms(settings.key_activation) };
+    let wait_ms = if is_first {
+        0
+    } else {
+        to_ms(settings.key_activation)
+    };
     let key = key_file::generate(tokens.algorithm, now_ms, now_ms.saturating_add(wait_ms))?;
     let longest_life_ms = to_ms(tokens.refresh_lifetime.max(tokens.access_lifetime));
     drop_useless(&mut keys, now_ms, longest_life_ms);
-    writeln!(out, "{} signs from {}", key.kid, iso_8601(key.active_from_ms.div_euclid(1000)))?;
+    writeln!(
+        out,
+        "{} signs from {}",
+        key.kid,
+        iso_8601(key.active_from_ms.div_euclid(1000))
+    )?;
     keys.push(key);
     Ok(key_file::save(&tokens.keys_file, &keys)?)
 }

@@ -45,7 +45,12 @@ pub enum CommandError {
 ///
 /// # Errors
 /// See [`CommandError`].
-pub fn run(command: &Command, settings: &Settings, clock: &Clock, out: &mut dyn Write) -> Result<(), CommandError> {
+pub fn run(
+    command: &Command,
+    settings: &Settings,
+    clock: &Clock,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
     match command {
         Command::Users(command) => users::run(command, settings, clock, out),
         Command::Keys(command) => keys::run(command, settings, clock, out),

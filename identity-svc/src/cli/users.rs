@@ -7,9 +7,9 @@ use shared::secret::Secret;
 
 use super::CommandError;
 use crate::dates::iso_8601;
+use crate::db::DbMessage;
 use crate::db::connection::DbConnection;
 use crate::db::messages::{DeleteUser, FindUserByName, ImportPassword, SetActive, User};
-use crate::db::DbMessage;
 use crate::domain::{email_address, username};
 use crate::passwords::encoded;
 use crate::settings::Settings;
@@ -26,7 +26,7 @@ pub enum UsersCommand {
     /// Set an account's password from a hash in one of Django's encodings, or `!` for none at all
     SetHash {
         name: String,
-        /// For example 'pbkdf2_sha256$1000000$salt$hash', in single quotes because of the dollar signs
+        /// For example `pbkdf2_sha256$1000000$salt$hash`, in single quotes because of the dollar signs
         encoded: String,
     },
     /// Show what is known of an account, without its password hash
@@ -47,19 +47,35 @@ pub fn run(
         UsersCommand::Deactivate { name } | UsersCommand::Activate { name } => {
             let is_active = matches!(command, UsersCommand::Activate { .. });
             let user = get_user(connection, name)?;
-            write(connection, &SetActive { user_id: user.id, is_active })?;
+            write(
+                connection,
+                &SetActive {
+                    user_id: user.id,
+                    is_active,
+                },
+            )?;
             let what = if is_active { "active" } else { "inactive" };
             writeln!(out, "{} is {what}", user.username)?;
         }
         UsersCommand::Delete { name } => {
             let user = get_user(connection, name)?;
-            write(connection, &DeleteUser { user_id: user.id, now_ms })?;
+            write(
+                connection,
+                &DeleteUser {
+                    user_id: user.id,
+                    now_ms,
+                },
+            )?;
             writeln!(out, "{} is deleted", user.username)?;
         }
         UsersCommand::SetHash { name, encoded } => {
             encoded::check_importable(encoded).map_err(|error| CommandError::BadHash(error.to_string()))?;
             let user = get_user(connection, name)?;
-            let message = ImportPassword { user_id: user.id, encoded: Secret::new(encoded.clone()), now_ms };
+            let message = ImportPassword {
+                user_id: user.id,
+                encoded: Secret::new(encoded.clone()),
+                now_ms,
+            };
             write(connection, &message)?;
             writeln!(out, "{} has another password", user.username)?;
         }
@@ -69,8 +85,13 @@ pub fn run(
 }
 
 fn get_user(connection: &mut DbConnection, name: &str) -> Result<User, CommandError> {
-    let message = FindUserByName { username_key: username::key(name), email_key: email_address::key(name) };
-    message.run(connection)?.ok_or_else(|| CommandError::NoSuchUser(name.to_owned()))
+    let message = FindUserByName {
+        username_key: username::key(name),
+        email_key: email_address::key(name),
+    };
+    message
+        .run(connection)?
+        .ok_or_else(|| CommandError::NoSuchUser(name.to_owned()))
 }
 
 fn write<M: DbMessage>(connection: &mut DbConnection, message: &M) -> Result<M::Output, CommandError> {
@@ -90,7 +111,11 @@ fn show(user: &User, out: &mut dyn Write) -> Result<(), CommandError> {
     writeln!(out, "created:         {}", time(user.created_at_ms))?;
     writeln!(out, "password set:    {}", time(user.password_set_at_ms))?;
     let algorithm = user.password.split('$').next().unwrap_or_default();
-    let algorithm = if algorithm.starts_with('!') || algorithm.is_empty() { "none" } else { algorithm };
+    let algorithm = if algorithm.starts_with('!') || algorithm.is_empty() {
+        "none"
+    } else {
+        algorithm
+    };
     writeln!(out, "password kept as: {algorithm}")?;
     Ok(())
 }

@@ -37,7 +37,11 @@ impl std::str::FromStr for DatabaseUrl {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Some(path) = text.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
-            return if path.is_empty() { Err("sqlite: needs a path") } else { Ok(Self::Sqlite(path.into())) };
+            return if path.is_empty() {
+                Err("sqlite: needs a path")
+            } else {
+                Ok(Self::Sqlite(path.into()))
+            };
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             return if cfg!(feature = "postgres") {
@@ -74,12 +78,15 @@ impl DatabaseUrl {
     /// # Errors
     /// When the database is away, locked, read-only or no database.
     pub fn connect(&self) -> Result<DbConnection, OpenError> {
-        let failed = |reason: String| OpenError::Connect { url: self.to_string(), reason };
+        let failed = |reason: String| OpenError::Connect {
+            url: self.to_string(),
+            reason,
+        };
         match self {
             Self::Sqlite(path) => {
                 create_parent(path).map_err(|error| failed(error.to_string()))?;
-                let mut connection =
-                    SqliteConnection::establish(&path.to_string_lossy()).map_err(|error| failed(error.to_string()))?;
+                let mut connection = SqliteConnection::establish(&path.to_string_lossy())
+                    .map_err(|error| failed(error.to_string()))?;
                 // WAL: readers never wait for the writer. FULL: a 2xx answer survives a power cut.
                 connection
                     .batch_execute(
@@ -91,10 +98,12 @@ impl DatabaseUrl {
             }
             #[cfg(feature = "postgres")]
             Self::Postgres(url) => {
-                let mut connection =
-                    diesel::PgConnection::establish(url.expose()).map_err(|error| failed(error.to_string()))?;
+                let mut connection = diesel::PgConnection::establish(url.expose())
+                    .map_err(|error| failed(error.to_string()))?;
                 connection
-                    .batch_execute("SET statement_timeout = '10s'; SET lock_timeout = '5s'; SET timezone = 'UTC';")
+                    .batch_execute(
+                        "SET statement_timeout = '10s'; SET lock_timeout = '5s'; SET timezone = 'UTC';",
+                    )
                     .map_err(|error| failed(error.to_string()))?;
                 Ok(DbConnection::Postgres(connection))
             }
@@ -109,7 +118,10 @@ impl DatabaseUrl {
     /// When the database cannot be written, or is of a newer release.
     pub fn migrate(&self) -> Result<(), OpenError> {
         let mut connection = self.connect()?;
-        let failed = |reason: String| OpenError::Migrate { url: self.to_string(), reason };
+        let failed = |reason: String| OpenError::Migrate {
+            url: self.to_string(),
+            reason,
+        };
         connection.refuse_newer().map_err(failed)?;
         connection.run_migrations().map_err(failed)
     }
@@ -126,12 +138,18 @@ impl DbConnection {
     fn run_migrations(&mut self) -> Result<(), String> {
         let text = |error: Box<dyn std::error::Error + Send + Sync>| error.to_string();
         match self {
-            Self::Sqlite(connection) => connection.run_pending_migrations(SQLITE_MIGRATIONS).map(drop).map_err(text),
+            Self::Sqlite(connection) => connection
+                .run_pending_migrations(SQLITE_MIGRATIONS)
+                .map(drop)
+                .map_err(text),
             #[cfg(feature = "postgres")]
             Self::Postgres(connection) => {
                 // One replica migrates, the others wait; the lock ends with the connection.
                 connection.batch_execute("SET lock_timeout = 0; SET statement_timeout = 0; SELECT pg_advisory_lock(7_361_209);").map_err(|error| error.to_string())?;
-                connection.run_pending_migrations(POSTGRES_MIGRATIONS).map(drop).map_err(text)
+                connection
+                    .run_pending_migrations(POSTGRES_MIGRATIONS)
+                    .map(drop)
+                    .map_err(text)
             }
         }
     }
@@ -143,18 +161,28 @@ impl DbConnection {
             Self::Sqlite(connection) => {
                 let known: Vec<Box<dyn diesel::migration::Migration<diesel::sqlite::Sqlite>>> =
                     SQLITE_MIGRATIONS.migrations().map_err(text)?;
-                let known: Vec<String> = known.iter().map(|migration| migration.name().version().to_string()).collect();
+                let known: Vec<String> = known
+                    .iter()
+                    .map(|migration| migration.name().version().to_string())
+                    .collect();
                 (known, connection.applied_migrations().map_err(text)?)
             }
             #[cfg(feature = "postgres")]
             Self::Postgres(connection) => {
                 let known: Vec<Box<dyn diesel::migration::Migration<diesel::pg::Pg>>> =
                     POSTGRES_MIGRATIONS.migrations().map_err(text)?;
-                let known: Vec<String> = known.iter().map(|migration| migration.name().version().to_string()).collect();
+                let known: Vec<String> = known
+                    .iter()
+                    .map(|migration| migration.name().version().to_string())
+                    .collect();
                 (known, connection.applied_migrations().map_err(text)?)
             }
         };
-        match applied.iter().map(ToString::to_string).find(|version| !known.contains(version)) {
+        match applied
+            .iter()
+            .map(ToString::to_string)
+            .find(|version| !known.contains(version))
+        {
             Some(version) => Err(format!("it has migration {version} of a newer release")),
             None => Ok(()),
         }
@@ -164,7 +192,9 @@ impl DbConnection {
     /// wanted to write would fail when another wrote in between.
     pub fn begin_write(&mut self) -> QueryResult<()> {
         match self {
-            Self::Sqlite(connection) => AnsiTransactionManager::begin_transaction_sql(connection, "BEGIN IMMEDIATE"),
+            Self::Sqlite(connection) => {
+                AnsiTransactionManager::begin_transaction_sql(connection, "BEGIN IMMEDIATE")
+            }
             #[cfg(feature = "postgres")]
             Self::Postgres(connection) => AnsiTransactionManager::begin_transaction(connection),
         }
@@ -219,8 +249,10 @@ impl diesel::r2d2::ManageConnection for Manager {
     }
 
     fn is_valid(&self, connection: &mut DbConnection) -> Result<(), OpenError> {
-        let failed =
-            |error: DieselError| OpenError::Connect { url: self.0.to_string(), reason: error.to_string() };
+        let failed = |error: DieselError| OpenError::Connect {
+            url: self.0.to_string(),
+            reason: error.to_string(),
+        };
         connection.batch_execute("SELECT 1").map_err(failed)
     }
 

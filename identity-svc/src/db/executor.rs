@@ -23,7 +23,10 @@ impl DbExecutor {
     }
 
     fn once<M: DbMessage>(&self, message: &M) -> Result<M::Output, DbError> {
-        let mut connection = self.pool.get().map_err(|error| DbError::Unavailable(error.to_string()))?;
+        let mut connection = self
+            .pool
+            .get()
+            .map_err(|error| DbError::Unavailable(error.to_string()))?;
         run(message, &mut connection).map_err(DbError::from)
     }
 }

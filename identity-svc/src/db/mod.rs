@@ -58,7 +58,9 @@ impl From<PoolError> for DbError {
     fn from(error: PoolError) -> Self {
         match error {
             PoolError::Panicked => Self::Panicked,
-            PoolError::Busy | PoolError::Deadline | PoolError::Stopped => Self::Unavailable(error.to_string()),
+            PoolError::Busy | PoolError::Deadline | PoolError::Stopped => {
+                Self::Unavailable(error.to_string())
+            }
         }
     }
 }
@@ -85,7 +87,10 @@ impl Db {
         let threads = usize::try_from(connections).unwrap_or(1);
         let addr = SyncArbiter::start(threads, move || DbExecutor::new(pool.clone()));
         let pool = Pool::new(addr, threads + WAITING_MESSAGES, DEADLINE);
-        Self { pool, outbox_changed: Arc::default() }
+        Self {
+            pool,
+            outbox_changed: Arc::default(),
+        }
     }
 
     /// Does one unit of work.

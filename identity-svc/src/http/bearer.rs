@@ -22,13 +22,18 @@ pub struct CurrentUser {
 
 /// Checks the header. `None`: there is none, or one of another scheme, which counts as none.
 pub async fn authenticate(headers: &HeaderMap, state: &AppState) -> Result<Option<CurrentUser>, ApiError> {
-    let Some(token) = bearer_token(headers)? else { return Ok(None) };
+    let Some(token) = bearer_token(headers)? else {
+        return Ok(None);
+    };
     let claims = state
         .tokens
         .verify(&token, Some(TokenType::Access), state.clock.now_ms())
         .map_err(ApiError::bearer_refused)?;
     let Some(user_id) = claims.user_id else {
-        return Err(ApiError::unauthenticated(Text::TokenWithoutUser, Some("token_not_valid")));
+        return Err(ApiError::unauthenticated(
+            Text::TokenWithoutUser,
+            Some("token_not_valid"),
+        ));
     };
     let gone = || ApiError::unauthenticated(Text::UserNotFound, Some("user_not_found"));
     let user_id: i64 = user_id.parse().map_err(|_| gone())?;
@@ -46,14 +51,22 @@ pub async fn authenticate(headers: &HeaderMap, state: &AppState) -> Result<Optio
     };
     let user = user.ok_or_else(gone)?;
     if !user.is_active {
-        return Err(ApiError::unauthenticated(Text::UserInactive, Some("user_inactive")));
+        return Err(ApiError::unauthenticated(
+            Text::UserInactive,
+            Some("user_inactive"),
+        ));
     }
-    Ok(Some(CurrentUser { user, sid: claims.sid }))
+    Ok(Some(CurrentUser {
+        user,
+        sid: claims.sid,
+    }))
 }
 
 /// The word `Bearer`, exactly so, and one more word.
 fn bearer_token(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
-    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let Some(value) = headers.get(header::AUTHORIZATION) else {
+        return Ok(None);
+    };
     let text = String::from_utf8_lossy(value.as_bytes());
     let mut words = text.split_ascii_whitespace();
     if words.next() != Some("Bearer") {
@@ -61,7 +74,10 @@ fn bearer_token(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     }
     match (words.next(), words.next()) {
         (Some(token), None) => Ok(Some(token.to_owned())),
-        _ => Err(ApiError::unauthenticated(Text::BearerMalformed, Some("bad_authorization_header"))),
+        _ => Err(ApiError::unauthenticated(
+            Text::BearerMalformed,
+            Some("bad_authorization_header"),
+        )),
     }
 }
 

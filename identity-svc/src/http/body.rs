@@ -34,7 +34,11 @@ pub struct Body<T> {
 impl<T> Body<T> {
     /// The body, when all its fields are good.
     pub fn valid(self) -> Result<T, ApiError> {
-        if self.errors.is_empty() { Ok(self.value) } else { Err(ApiError::Validation(self.errors)) }
+        if self.errors.is_empty() {
+            Ok(self.value)
+        } else {
+            Err(ApiError::Validation(self.errors))
+        }
     }
 
     /// For endpoints that add errors of their own before they answer.
@@ -48,15 +52,20 @@ impl<T: RequestBody + 'static> FromRequest for Body<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let content_type =
-            request.headers().get(header::CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into());
+        let content_type = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into());
         let payload = payload.take();
         Box::pin(async move {
             let bytes = read_all(payload).await?;
             let raw = parse(content_type, bytes).await?;
             let mut reader = FieldReader::new(&raw);
             let value = T::read(&mut reader);
-            Ok(Self { value, errors: reader.into_errors() })
+            Ok(Self {
+                value,
+                errors: reader.into_errors(),
+            })
         })
     }
 }
@@ -64,7 +73,11 @@ impl<T: RequestBody + 'static> FromRequest for Body<T> {
 async fn read_all(mut payload: Payload) -> Result<Bytes, ApiError> {
     let mut bytes = BytesMut::new();
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| ApiError::Malformed(Text::JsonParseError { reason: "incomplete".to_owned() }))?;
+        let chunk = chunk.map_err(|_| {
+            ApiError::Malformed(Text::JsonParseError {
+                reason: "incomplete".to_owned(),
+            })
+        })?;
         if bytes.len() + chunk.len() > MAX_BODY_BYTES {
             return Err(ApiError::TooLarge);
         }
@@ -78,7 +91,12 @@ async fn parse(content_type: Option<String>, bytes: Bytes) -> Result<RawFields, 
         return Ok(RawFields::default());
     }
     let content_type = content_type.unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     match essence.as_str() {
         "application/json" => parse_json(&bytes),
         "application/x-www-form-urlencoded" => Ok(parse_form(&bytes)),
@@ -103,18 +121,26 @@ fn parse_form(bytes: &[u8]) -> RawFields {
 
 async fn parse_multipart(content_type: &str, bytes: Bytes) -> Result<RawFields, ApiError> {
     let malformed = |error: multer::Error| {
-        ApiError::Malformed(Text::MultipartParseError { reason: error.to_string() })
+        ApiError::Malformed(Text::MultipartParseError {
+            reason: error.to_string(),
+        })
     };
     let boundary = multer::parse_boundary(content_type).map_err(malformed)?;
     let stream = futures_util::stream::once(std::future::ready(Ok::<_, std::convert::Infallible>(bytes)));
     let mut multipart = multer::Multipart::new(stream, boundary);
     let mut fields = RawFields::default();
     while let Some(field) = multipart.next_field().await.map_err(malformed)? {
-        let Some(name) = field.name().map(str::to_owned) else { continue };
+        let Some(name) = field.name().map(str::to_owned) else {
+            continue;
+        };
         let is_file = field.file_name().is_some();
         let value = field.bytes().await.map_err(malformed)?;
         // A file is no text, whatever is in it.
-        let value = if is_file { FieldValue::File } else { FieldValue::Text(String::from_utf8_lossy(&value).into()) };
+        let value = if is_file {
+            FieldValue::File
+        } else {
+            FieldValue::Text(String::from_utf8_lossy(&value).into())
+        };
         fields.insert(name, value);
     }
     Ok(fields)
@@ -131,7 +157,10 @@ mod tests {
 
     impl RequestBody for Login {
         fn read(fields: &mut FieldReader<'_>) -> Self {
-            Self { username: fields.required("username"), password: fields.required("password") }
+            Self {
+                username: fields.required("username"),
+                password: fields.required("password"),
+            }
         }
     }
 
@@ -140,13 +169,16 @@ mod tests {
             .insert_header((header::CONTENT_TYPE, content_type))
             .set_payload(body.to_owned())
             .to_http_parts();
-        let login = Body::<Login>::from_request(&request, &mut payload).await?.valid()?;
+        let login = Body::<Login>::from_request(&request, &mut payload)
+            .await?
+            .valid()?;
         Ok((login.username, login.password))
     }
 
     #[actix_web::test]
     async fn the_three_formats_give_the_same_body() {
-        for (username, password) in [("ann", "pa&ss=w+rd%41"), ("Юзер", "п ароль"), ("a\"b\\c", "💎{}")] {
+        for (username, password) in [("ann", "pa&ss=w+rd%41"), ("Юзер", "п ароль"), ("a\"b\\c", "💎{}")]
+        {
             let expected = Ok((username.to_owned(), password.to_owned()));
             let json = serde_json::json!({"username": username, "password": password}).to_string();
             assert_eq!(read("Application/JSON; charset=utf-8", &json).await, expected);
@@ -156,25 +188,49 @@ mod tests {
                 .append_pair("password", password)
                 .finish();
             assert_eq!(read("application/x-www-form-urlencoded", &form).await, expected);
-            let part = |name, value| format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+            let part = |name, value| {
+                format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+            };
             let multipart = part("username", username) + &part("password", password) + "--B--\r\n";
-            assert_eq!(read("multipart/form-data; boundary=B", &multipart).await, expected);
+            assert_eq!(
+                read("multipart/form-data; boundary=B", &multipart).await,
+                expected
+            );
         }
     }
 
     #[actix_web::test]
     async fn what_is_no_body_is_refused() {
         let unsupported = |kind: &str| Err(ApiError::UnsupportedMediaType(kind.to_owned()));
-        for kind in ["text/plain", "text/json", "application/vnd.api+json", ";;;", "text/plain; charset=utf-8"] {
+        for kind in [
+            "text/plain",
+            "text/json",
+            "application/vnd.api+json",
+            ";;;",
+            "text/plain; charset=utf-8",
+        ] {
             assert_eq!(read(kind, "{}").await, unsupported(kind));
         }
-        for bad in ["{", "{\"a\": NaN}", "\u{feff}{}", "{} x", "{'a': 1}", "{\"username\": \"\\ud800\"}"] {
+        for bad in [
+            "{",
+            "{\"a\": NaN}",
+            "\u{feff}{}",
+            "{} x",
+            "{'a': 1}",
+            "{\"username\": \"\\ud800\"}",
+        ] {
             let error = read("application/json", bad).await.unwrap_err();
-            assert!(matches!(error, ApiError::Malformed(Text::JsonParseError { .. })), "{bad}: {error:?}");
+            assert!(
+                matches!(error, ApiError::Malformed(Text::JsonParseError { .. })),
+                "{bad}: {error:?}"
+            );
         }
         for kind in ["multipart/form-data", "multipart/form-data; boundary="] {
             let error = read(kind, "x").await.unwrap_err();
-            assert!(matches!(error, ApiError::Malformed(Text::MultipartParseError { .. })), "{kind}: {error:?}");
+            assert!(
+                matches!(error, ApiError::Malformed(Text::MultipartParseError { .. })),
+                "{kind}: {error:?}"
+            );
         }
     }
 }

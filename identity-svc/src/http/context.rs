@@ -34,7 +34,9 @@ impl Context {
     pub(super) fn read(request_headers: &HeaderMap, peer: Option<IpAddr>, state: &AppState) -> Self {
         let text = |name: &str| request_headers.get(name).and_then(|value| value.to_str().ok());
         let sent_address = text(headers::CLIENT_ADDRESS).and_then(|text| text.parse().ok());
-        let agent = request_headers.get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let agent = request_headers
+            .get(header::USER_AGENT)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()));
         let agent = agent.unwrap_or_default();
         let user_agent = agent.chars().filter(|char| !char.is_control());
         Self {
@@ -64,7 +66,14 @@ impl Context {
             Purpose::ResetPassword => (&settings.reset_url, settings.reset_link_lifetime),
         };
         let request_id = self.request_id.clone();
-        MailDraft::new(purpose, link.clone(), valid.as_secs(), self.language.tag(), request_id, now_ms)
+        MailDraft::new(
+            purpose,
+            link.clone(),
+            valid.as_secs(),
+            self.language.tag(),
+            request_id,
+            now_ms,
+        )
     }
 }
 
@@ -95,7 +104,10 @@ mod tests {
 
     #[test]
     fn an_ipv6_client_is_its_64_bit_network() {
-        assert_eq!(client_name("2001:db8:1:2:3:4:5:6".parse().unwrap()), "2001:db8:1:2::/64");
+        assert_eq!(
+            client_name("2001:db8:1:2:3:4:5:6".parse().unwrap()),
+            "2001:db8:1:2::/64"
+        );
         assert_eq!(client_name("::ffff:10.0.0.1".parse().unwrap()), "10.0.0.1");
     }
 }

@@ -66,7 +66,12 @@ impl ApiError {
 
     /// 401 without a code, with the challenge.
     pub fn unauthenticated(text: Text, code: Option<&'static str>) -> Self {
-        Self::Unauthenticated(Unauthenticated { text, code, token_message: None, challenge: true })
+        Self::Unauthenticated(Unauthenticated {
+            text,
+            code,
+            token_message: None,
+            challenge: true,
+        })
     }
 
     /// A refused token in the body of `token/*`.
@@ -86,7 +91,12 @@ impl ApiError {
 
     /// A refused refresh token at `logout/`.
     pub fn logout_refused(text: Text) -> Self {
-        Self::Unauthenticated(Unauthenticated { text, code: None, token_message: None, challenge: false })
+        Self::Unauthenticated(Unauthenticated {
+            text,
+            code: None,
+            token_message: None,
+            challenge: false,
+        })
     }
 
     /// The body in a language; 5xx bodies are fixed text.
@@ -123,11 +133,17 @@ impl ApiError {
             Self::Malformed(text) => text.clone(),
             Self::Unauthenticated(refusal) => refusal.text.clone(),
             Self::NotFound => Text::NotFound,
-            Self::MethodNotAllowed(method) => Text::MethodNotAllowed { method: method.clone() },
+            Self::MethodNotAllowed(method) => Text::MethodNotAllowed {
+                method: method.clone(),
+            },
             Self::NotAcceptable => Text::NotAcceptable,
             Self::TooLarge => Text::BodyTooLarge,
-            Self::UnsupportedMediaType(media_type) => Text::UnsupportedMediaType { media_type: media_type.clone() },
-            Self::Throttled { wait_seconds } => Text::Throttled { wait_seconds: *wait_seconds },
+            Self::UnsupportedMediaType(media_type) => Text::UnsupportedMediaType {
+                media_type: media_type.clone(),
+            },
+            Self::Throttled { wait_seconds } => Text::Throttled {
+                wait_seconds: *wait_seconds,
+            },
             Self::Unavailable { .. } => Text::Unavailable,
             Self::Validation(_) | Self::Internal(_) => Text::InternalError,
         }
@@ -164,10 +180,18 @@ impl ResponseError for ApiError {
         let mut response = HttpResponse::build(self.status_code());
         match self {
             Self::Unauthenticated(refusal) if refusal.challenge => {
-                response.insert_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"api\"")));
+                response.insert_header((
+                    header::WWW_AUTHENTICATE,
+                    HeaderValue::from_static("Bearer realm=\"api\""),
+                ));
             }
-            Self::Throttled { wait_seconds: seconds }
-            | Self::Unavailable { retry_after_seconds: seconds, .. } => {
+            Self::Throttled {
+                wait_seconds: seconds,
+            }
+            | Self::Unavailable {
+                retry_after_seconds: seconds,
+                ..
+            } => {
                 response.insert_header((header::RETRY_AFTER, seconds.to_string()));
             }
             _ => {}
@@ -199,9 +223,10 @@ impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
         let cause = error.to_string();
         match error {
-            DbError::Unavailable(_) | DbError::Dead(_) | DbError::Conflict => {
-                Self::Unavailable { retry_after_seconds: RETRY_AFTER_SECONDS, cause }
-            }
+            DbError::Unavailable(_) | DbError::Dead(_) | DbError::Conflict => Self::Unavailable {
+                retry_after_seconds: RETRY_AFTER_SECONDS,
+                cause,
+            },
             DbError::Failed(_) | DbError::Panicked => Self::Internal(cause),
         }
     }
@@ -211,7 +236,10 @@ impl From<HashError> for ApiError {
     fn from(error: HashError) -> Self {
         let cause = error.to_string();
         match error {
-            HashError::Busy { retry_after_seconds } => Self::Unavailable { retry_after_seconds, cause },
+            HashError::Busy { retry_after_seconds } => Self::Unavailable {
+                retry_after_seconds,
+                cause,
+            },
             HashError::Failed(_) => Self::Internal(cause),
         }
     }

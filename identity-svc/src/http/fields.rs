@@ -7,6 +7,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::domain::characters::is_white_space;
 use crate::domain::email_address;
 use crate::domain::field_errors::{FieldErrors, NON_FIELD};
 use crate::domain::texts::Text;
@@ -42,13 +43,21 @@ impl RawFields {
     /// Nesting is not followed, so its depth does not matter.
     pub fn from_json(text: &str) -> serde_json::Result<Self> {
         let document: &RawValue = serde_json::from_str(text)?;
-        let not_a = |got| Ok(Self { no_object: Some(Text::NotADictionary { got }), ..Self::default() });
+        let not_a = |got| {
+            Ok(Self {
+                no_object: Some(Text::NotADictionary { got }),
+                ..Self::default()
+            })
+        };
         match document.get().bytes().next() {
             Some(b'{') => serde_json::from_str(document.get()),
             Some(b'[') => not_a("list"),
             Some(b'"') => not_a("str"),
             Some(b't' | b'f') => not_a("bool"),
-            Some(b'n') => Ok(Self { no_object: Some(Text::NoData), ..Self::default() }),
+            Some(b'n') => Ok(Self {
+                no_object: Some(Text::NoData),
+                ..Self::default()
+            }),
             _ if is_integer(document.get()) => not_a("int"),
             _ => not_a("float"),
         }
@@ -105,16 +114,13 @@ fn decimal_text(number: &str) -> String {
     // Python writes exponents with a sign and at least two digits.
     match text.split_once('e') {
         Some((mantissa, exponent)) => {
-            let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
+            let (sign, digits) = exponent
+                .strip_prefix('-')
+                .map_or(('+', exponent), |digits| ('-', digits));
             format!("{mantissa}e{sign}{digits:0>2}")
         }
         None => text,
     }
-}
-
-/// White space as Python's `str.strip` understands it.
-fn is_white_space(char: char) -> bool {
-    char.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&char)
 }
 
 /// Reads fields one by one and notes what is wrong, in the order of the reads.
@@ -212,7 +218,13 @@ impl<'a> FieldReader<'a> {
     }
 
     /// Null, type, blank, length, NUL byte: in the contract's order. A NUL byte in an address is also a bad address.
-    fn text(&mut self, name: &'static str, value: &FieldValue, max: usize, wrong_type: Text) -> Option<String> {
+    fn text(
+        &mut self,
+        name: &'static str,
+        value: &FieldValue,
+        max: usize,
+        wrong_type: Text,
+    ) -> Option<String> {
         let text = match value {
             FieldValue::Text(text) => text.trim_matches(is_white_space),
             FieldValue::Null => {
@@ -243,7 +255,9 @@ impl<'a> FieldReader<'a> {
     }
 
     fn check_email(&mut self, name: &'static str, address: Option<String>) -> String {
-        let Some(address) = address else { return String::new() };
+        let Some(address) = address else {
+            return String::new();
+        };
         if address.chars().count() > MAX_EMAIL_FORM_CHARS || !email_address::is_valid(&address) {
             self.errors.add(name, Text::BadEmail);
             return String::new();
@@ -260,7 +274,11 @@ mod tests {
         let raw = RawFields::from_json(json).unwrap();
         let mut reader = FieldReader::new(&raw);
         read(&mut reader);
-        reader.into_errors().iter().map(|(name, texts)| (name.to_owned(), texts.to_vec())).collect()
+        reader
+            .into_errors()
+            .iter()
+            .map(|(name, texts)| (name.to_owned(), texts.to_vec()))
+            .collect()
     }
 
     #[test]
@@ -285,7 +303,10 @@ mod tests {
         for wrong in ["true", "[]", "5", "\"a@b\""] {
             assert_eq!(email(&format!("{{\"f\": {wrong}}}")), bad, "{wrong}");
         }
-        assert_eq!(email("{\"f\": \"a\\u0000@b.test\"}"), [("f".to_owned(), vec![Text::NulByte, Text::BadEmail])]);
+        assert_eq!(
+            email("{\"f\": \"a\\u0000@b.test\"}"),
+            [("f".to_owned(), vec![Text::NulByte, Text::BadEmail])]
+        );
         assert_eq!(email("{\"f\": \" a@b.test \"}"), []);
         let long = format!("{{\"f\": \"a@{}.test\"}}", vec!["b".repeat(60); 6].join("."));
         assert_eq!(email(&long), bad);
@@ -293,19 +314,38 @@ mod tests {
 
     #[test]
     fn a_body_that_is_no_object_has_one_error() {
-        let names = [("[]", "list"), ("\"x\"", "str"), ("7", "int"), ("1.5", "float"), ("1e3", "float"), ("true", "bool")];
+        let names = [
+            ("[]", "list"),
+            ("\"x\"", "str"),
+            ("7", "int"),
+            ("1.5", "float"),
+            ("1e3", "float"),
+            ("true", "bool"),
+        ];
         for (json, got) in names {
             let errors = errors_of(json, |fields| drop(fields.required("f")));
-            assert_eq!(errors, [(NON_FIELD.to_owned(), vec![Text::NotADictionary { got }])]);
+            assert_eq!(
+                errors,
+                [(NON_FIELD.to_owned(), vec![Text::NotADictionary { got }])]
+            );
         }
-        assert_eq!(errors_of("null", |_| {}), [(NON_FIELD.to_owned(), vec![Text::NoData])]);
+        assert_eq!(
+            errors_of("null", |_| {}),
+            [(NON_FIELD.to_owned(), vec![Text::NoData])]
+        );
     }
 
     #[test]
     fn numbers_count_as_their_decimal_text() {
-        for (json, text) in
-            [("7", "7"), ("-0", "0"), ("1.50", "1.5"), ("1e3", "1000.0"), ("1e22", "1e+22"), ("1e-7", "1e-07"), ("1e400", "inf")]
-        {
+        for (json, text) in [
+            ("7", "7"),
+            ("-0", "0"),
+            ("1.50", "1.5"),
+            ("1e3", "1000.0"),
+            ("1e22", "1e+22"),
+            ("1e-7", "1e-07"),
+            ("1e400", "inf"),
+        ] {
             assert_eq!(decimal_text(json), text);
         }
         let long = "9".repeat(5000);
@@ -314,7 +354,11 @@ mod tests {
 
     #[test]
     fn the_last_of_equal_names_counts_and_nesting_is_not_followed() {
-        let deep = format!("{{\"f\": {}{}, \"f\": \"x\"}}", "[".repeat(50_000), "]".repeat(50_000));
+        let deep = format!(
+            "{{\"f\": {}{}, \"f\": \"x\"}}",
+            "[".repeat(50_000),
+            "]".repeat(50_000)
+        );
         let raw = RawFields::from_json(&deep).unwrap();
         assert_eq!(raw.by_name.get("f"), Some(&FieldValue::Text("x".to_owned())));
         assert!(RawFields::from_json(&"[".repeat(100_000)).is_err());

@@ -28,15 +28,26 @@ pub struct Rule {
 
 impl Rule {
     pub const fn public_post() -> Self {
-        Self { methods: &[Method::POST], allow: "POST, OPTIONS", is_private: false, is_budgeted: false }
+        Self {
+            methods: &[Method::POST],
+            allow: "POST, OPTIONS",
+            is_private: false,
+            is_budgeted: false,
+        }
     }
 
     pub const fn budgeted(self) -> Self {
-        Self { is_budgeted: true, ..self }
+        Self {
+            is_budgeted: true,
+            ..self
+        }
     }
 
     pub const fn private(self) -> Self {
-        Self { is_private: true, ..self }
+        Self {
+            is_private: true,
+            ..self
+        }
     }
 }
 
@@ -45,16 +56,14 @@ pub async fn gate(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse, Error> {
-    let http_request = request.request().clone();
     let mut response = match check(rule, &request).await {
-        Ok(Passed::ToEndpoint) => match next.call(request).await {
-            Ok(response) => response.map_into_boxed_body(),
-            Err(error) => ServiceResponse::from_err(error, http_request),
-        },
+        Ok(Passed::ToEndpoint) => next.call(request).await?.map_into_boxed_body(),
         Ok(Passed::Options) => request.into_response(describe()),
-        Err(refusal) => ServiceResponse::from_err(refusal, http_request),
+        Err(refusal) => request.error_response(refusal),
     };
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(rule.allow));
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static(rule.allow));
     Ok(response)
 }
 
@@ -75,9 +84,14 @@ async fn check(rule: Rule, request: &ServiceRequest) -> Result<Passed, ApiError>
         request.extensions_mut().insert::<CurrentUser>(user);
     }
     if rule.is_budgeted {
-        let wait = request.extensions().get::<Context>().and_then(|context| context.throttle_wait_seconds);
+        let wait = request
+            .extensions()
+            .get::<Context>()
+            .and_then(|context| context.throttle_wait_seconds);
         if let Some(wait_seconds) = wait {
-            return Err(ApiError::Throttled { wait_seconds: wait_seconds.max(1) });
+            return Err(ApiError::Throttled {
+                wait_seconds: wait_seconds.max(1),
+            });
         }
     }
     if rule.methods.contains(request.method()) {
@@ -101,7 +115,10 @@ fn accepts_json(headers: &HeaderMap) -> bool {
                 continue;
             }
             is_given = true;
-            if ["application/json", "application/*", "*/*"].iter().any(|good| range.eq_ignore_ascii_case(good)) {
+            if ["application/json", "application/*", "*/*"]
+                .iter()
+                .any(|good| range.eq_ignore_ascii_case(good))
+            {
                 return true;
             }
         }
@@ -115,7 +132,9 @@ fn describe() -> HttpResponse {
         "renders": ["application/json"],
         "parses": ["multipart/form-data", "application/x-www-form-urlencoded", "application/json"],
     });
-    HttpResponse::Ok().content_type("application/json").body(body.to_string())
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(body.to_string())
 }
 
 #[cfg(test)]
@@ -131,7 +150,13 @@ mod tests {
             }
             accepts_json(&headers)
         };
-        for good in ["", "*/*", "application/*;q=0.1", "text/html, Application/JSON;version=9", "text/html,*/*;q=0"] {
+        for good in [
+            "",
+            "*/*",
+            "application/*;q=0.1",
+            "text/html, Application/JSON;version=9",
+            "text/html,*/*;q=0",
+        ] {
             assert!(accepts(&[good]), "{good}");
         }
         assert!(accepts(&[]) && accepts(&["text/html", "application/json"]));

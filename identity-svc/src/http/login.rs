@@ -41,11 +41,23 @@ pub async fn login(
     let request = body.valid()?;
     let login = whom(&request)?;
     let now_ms = state.clock.now_ms();
-    let limit = LoginLimit { free_failures: state.settings.login_failures };
+    let limit = LoginLimit {
+        free_failures: state.settings.login_failures,
+    };
     let address = context.client_address.clone();
-    let found = state.db.call(FindLogin { login, address, limit, now_ms }).await?;
+    let found = state
+        .db
+        .call(FindLogin {
+            login,
+            address,
+            limit,
+            now_ms,
+        })
+        .await?;
     if let Some(wait_ms) = found.wait_ms {
-        return Err(ApiError::Throttled { wait_seconds: seconds(wait_ms) });
+        return Err(ApiError::Throttled {
+            wait_seconds: seconds(wait_ms),
+        });
     }
     let account = found.account.clone();
     let Some(matched) = check_password(&state, &request.password, found).await? else {
@@ -87,9 +99,15 @@ async fn check_password(
         return Ok(None);
     }
     for user in found.candidates {
-        let verified = state.passwords.verify(password.clone(), Some(user.password.clone())).await?;
+        let verified = state
+            .passwords
+            .verify(password.clone(), Some(user.password.clone()))
+            .await?;
         if verified.matches && user.is_active {
-            return Ok(Some(Matched { user, needs_rehash: verified.needs_rehash }));
+            return Ok(Some(Matched {
+                user,
+                needs_rehash: verified.needs_rehash,
+            }));
         }
     }
     Ok(None)
@@ -98,7 +116,14 @@ async fn check_password(
 async fn refuse(state: &AppState, context: &Context, account: String) -> Result<HttpResponse, ApiError> {
     if state.settings.login_failures > 0 {
         let address = context.client_address.clone();
-        state.db.call(RecordLoginFailure { account, address, now_ms: state.clock.now_ms() }).await?;
+        state
+            .db
+            .call(RecordLoginFailure {
+                account,
+                address,
+                now_ms: state.clock.now_ms(),
+            })
+            .await?;
     }
     Err(ApiError::field(NON_FIELD, Text::LoginFailed))
 }
@@ -118,7 +143,13 @@ async fn open_session(
     let session = context.new_session(state, now_ms);
     let sid = session.sid.clone();
     let checked_password = Secret::new(user.password.clone());
-    let message = OpenSession { user_id: user.id, checked_password, rehashed_password, session, now_ms };
+    let message = OpenSession {
+        user_id: user.id,
+        checked_password,
+        rehashed_password,
+        session,
+        now_ms,
+    };
     if state.db.call(message).await? == OpenedSession::Refused {
         return Err(ApiError::field(NON_FIELD, Text::LoginFailed));
     }

@@ -43,14 +43,26 @@ pub async fn logout(
 async fn end_session_of(state: &AppState, refresh: &str) -> Result<(), ApiError> {
     let refused = |error: TokenError| ApiError::logout_refused(error.into());
     let now_ms = state.clock.now_ms();
-    let claims = state.tokens.verify(refresh, Some(TokenType::Refresh), now_ms).map_err(refused)?;
-    let Some(sid) = claims.sid.clone() else { return use_up(state, claims).await };
+    let claims = state
+        .tokens
+        .verify(refresh, Some(TokenType::Refresh), now_ms)
+        .map_err(refused)?;
+    let Some(sid) = claims.sid.clone() else {
+        return use_up(state, claims).await;
+    };
     match session_check::check_refresh(state, &claims, &sid).await? {
         Ok(_) | Err(Refusal::NoAccount) => {}
         Err(Refusal::Token(error)) => return Err(refused(error)),
         Err(Refusal::Reused) => return Err(refused(TokenError::Blacklisted)),
     }
-    state.db.call(RevokeSession { sid, reason: "logout", now_ms }).await?;
+    state
+        .db
+        .call(RevokeSession {
+            sid,
+            reason: "logout",
+            now_ms,
+        })
+        .await?;
     Ok(())
 }
 
@@ -59,7 +71,12 @@ async fn use_up(state: &AppState, claims: Claims) -> Result<(), ApiError> {
     let now_ms = state.clock.now_ms();
     let expires_at_ms = session_check::expiry_ms(&claims);
     let jti = claims.jti.unwrap_or_default();
-    let message = UseLegacyToken { jti, expires_at_ms, session: None, now_ms };
+    let message = UseLegacyToken {
+        jti,
+        expires_at_ms,
+        session: None,
+        now_ms,
+    };
     match state.db.call(message).await? {
         UsedLegacyToken::Used | UsedLegacyToken::NoAccount => Ok(()),
         UsedLegacyToken::UsedBefore => Err(ApiError::logout_refused(TokenError::Blacklisted.into())),
@@ -70,7 +87,14 @@ async fn end_current_session(state: &AppState, request: &HttpRequest) -> Result<
     let user = bearer::authenticate(request.headers(), state).await?;
     let user = user.ok_or_else(|| ApiError::logout_refused(Text::RefreshNotIncluded))?;
     if let Some(sid) = user.sid {
-        state.db.call(RevokeSession { sid, reason: "logout", now_ms: state.clock.now_ms() }).await?;
+        state
+            .db
+            .call(RevokeSession {
+                sid,
+                reason: "logout",
+                now_ms: state.clock.now_ms(),
+            })
+            .await?;
     }
     Ok(())
 }

@@ -69,18 +69,42 @@ pub fn configure(config: &mut web::ServiceConfig) {
         config.service(resource.wrap(from_fn(move |request, next| gate(rule, request, next))));
     };
     add("/login", PUBLIC.budgeted(), vec![web::route().to(login::login)]);
-    add("/logout", PUBLIC.budgeted(), vec![web::route().to(logout::logout)]);
-    add("/password/change", PUBLIC.budgeted().private(), vec![web::route().to(password_change::password_change)]);
-    add("/password/reset", PUBLIC.budgeted(), vec![web::route().to(password_reset::password_reset)]);
+    add(
+        "/logout",
+        PUBLIC.budgeted(),
+        vec![web::route().to(logout::logout)],
+    );
+    add(
+        "/password/change",
+        PUBLIC.budgeted().private(),
+        vec![web::route().to(password_change::password_change)],
+    );
+    add(
+        "/password/reset",
+        PUBLIC.budgeted(),
+        vec![web::route().to(password_reset::password_reset)],
+    );
     let confirm = web::route().to(password_reset_confirm::password_reset_confirm);
     add("/password/reset/confirm", PUBLIC.budgeted(), vec![confirm]);
-    add("/registration", PUBLIC.budgeted(), vec![web::route().to(registration::registration)]);
+    add(
+        "/registration",
+        PUBLIC.budgeted(),
+        vec![web::route().to(registration::registration)],
+    );
     let resend = web::route().to(registration_resend_email::registration_resend_email);
     add("/registration/resend-email", PUBLIC, vec![resend]);
     let verify = web::route().to(registration_verify_email::registration_verify_email);
     add("/registration/verify-email", PUBLIC, vec![verify]);
-    add("/token/refresh", PUBLIC, vec![web::route().to(token_refresh::token_refresh)]);
-    add("/token/verify", PUBLIC, vec![web::route().to(token_verify::token_verify)]);
+    add(
+        "/token/refresh",
+        PUBLIC,
+        vec![web::route().to(token_refresh::token_refresh)],
+    );
+    add(
+        "/token/verify",
+        PUBLIC,
+        vec![web::route().to(token_verify::token_verify)],
+    );
     let user = vec![
         web::get().to(user::get),
         web::head().to(user::get),

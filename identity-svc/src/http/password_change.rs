@@ -9,7 +9,9 @@ use super::fields::FieldReader;
 use super::login::seconds;
 use super::responses::Detail;
 use super::{ApiError, AppState, Context};
-use crate::db::messages::{ChangePassword, ClearLoginFailures, FindLoginWait, LoginLimit, RecordLoginFailure, User};
+use crate::db::messages::{
+    ChangePassword, ClearLoginFailures, FindLoginWait, LoginLimit, RecordLoginFailure, User,
+};
 use crate::domain::field_errors::FieldErrors;
 use crate::domain::password_rules::{self, UserAttributes};
 use crate::domain::texts::Text;
@@ -67,17 +69,36 @@ async fn check_old_password(
     if errors.has("old_password") || errors.has(crate::domain::field_errors::NON_FIELD) {
         return Err(ApiError::Validation(errors));
     }
-    let limit = LoginLimit { free_failures: state.settings.login_failures };
+    let limit = LoginLimit {
+        free_failures: state.settings.login_failures,
+    };
     let address = context.client_address.clone();
-    let wait = FindLoginWait { user_id: user.id, address: address.clone(), limit, now_ms: state.clock.now_ms() };
+    let wait = FindLoginWait {
+        user_id: user.id,
+        address: address.clone(),
+        limit,
+        now_ms: state.clock.now_ms(),
+    };
     let (account, wait_ms) = state.db.call(wait).await?;
     if let Some(wait_ms) = wait_ms {
-        return Err(ApiError::Throttled { wait_seconds: seconds(wait_ms) });
+        return Err(ApiError::Throttled {
+            wait_seconds: seconds(wait_ms),
+        });
     }
-    let verified = state.passwords.verify(old_password.clone(), Some(user.password.clone())).await?;
+    let verified = state
+        .passwords
+        .verify(old_password.clone(), Some(user.password.clone()))
+        .await?;
     if !verified.matches {
         if limit.free_failures > 0 {
-            state.db.call(RecordLoginFailure { account, address, now_ms: state.clock.now_ms() }).await?;
+            state
+                .db
+                .call(RecordLoginFailure {
+                    account,
+                    address,
+                    now_ms: state.clock.now_ms(),
+                })
+                .await?;
         }
         let mut all = FieldErrors::of("old_password", Text::WrongOldPassword);
         for (field, texts) in errors.iter() {
@@ -107,5 +128,9 @@ pub fn check_new_password(new1: &Secret<String>, new2: &Secret<String>, user: &U
     };
     let mut errors = FieldErrors::new();
     errors.add_all("new_password2", password_rules::all(new2.expose(), &attributes));
-    if errors.is_empty() { Ok(()) } else { Err(ApiError::Validation(errors)) }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiError::Validation(errors))
+    }
 }

@@ -18,7 +18,9 @@ pub struct EmailRequest {
 
 impl RequestBody for EmailRequest {
     fn read(fields: &mut FieldReader<'_>) -> Self {
-        Self { email: fields.required_email("email") }
+        Self {
+            email: fields.required_email("email"),
+        }
     }
 }
 

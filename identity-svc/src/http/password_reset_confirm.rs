@@ -44,7 +44,11 @@ pub async fn password_reset_confirm(
 pub async fn reset_password(state: &AppState, request: PasswordResetConfirmRequest) -> Result<(), ApiError> {
     let bad_token = || ApiError::field("token", Text::InvalidValue);
     let now_ms = state.clock.now_ms();
-    let message = FindReset { uid: request.uid, digest: one_time::digest(request.token.expose()), now_ms };
+    let message = FindReset {
+        uid: request.uid,
+        digest: one_time::digest(request.token.expose()),
+        now_ms,
+    };
     let (user, token) = match state.db.call(message).await? {
         FoundReset::UnknownUid => return Err(ApiError::field("uid", Text::InvalidValue)),
         FoundReset::BadToken => return Err(bad_token()),
@@ -53,6 +57,13 @@ pub async fn reset_password(state: &AppState, request: PasswordResetConfirmReque
     check_new_password(&request.new_password1, &request.new_password2, &user)?;
     let new_password = Secret::new(state.passwords.hash(request.new_password1).await?);
     let now_ms = state.clock.now_ms();
-    let is_reset = state.db.call(ResetPassword { token, new_password, now_ms }).await?;
+    let is_reset = state
+        .db
+        .call(ResetPassword {
+            token,
+            new_password,
+            now_ms,
+        })
+        .await?;
     if is_reset { Ok(()) } else { Err(bad_token()) }
 }

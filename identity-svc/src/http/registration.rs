@@ -33,7 +33,12 @@ impl RequestBody for RegisterRequest {
         }
         let email = fields.required_email("email");
         if email.chars().count() > email_address::MAX_CHARS {
-            fields.refuse("email", Text::TooLong { max: email_address::MAX_CHARS });
+            fields.refuse(
+                "email",
+                Text::TooLong {
+                    max: email_address::MAX_CHARS,
+                },
+            );
         }
         let password1 = fields.required_up_to("password1", password_rules::MAX_CHARS);
         if !fields.is_refused("password1") {
@@ -42,7 +47,12 @@ impl RequestBody for RegisterRequest {
             }
         }
         let password2 = fields.required("password2");
-        Self { username: name, email, password1: Secret::new(password1), password2: Secret::new(password2) }
+        Self {
+            username: name,
+            email,
+            password1: Secret::new(password1),
+            password2: Secret::new(password2),
+        }
     }
 }
 
@@ -67,9 +77,18 @@ pub async fn registration(
         password,
     };
     let mail = context.new_mail(&state, Purpose::VerifyEmail, now_ms);
-    let user = match state.db.call(RegisterUser { user, session, mail, now_ms }).await? {
+    let user = match state
+        .db
+        .call(RegisterUser {
+            user,
+            session,
+            mail,
+            now_ms,
+        })
+        .await?
+    {
         Registered::Created(user) => *user,
-        Registered::Taken(taken) => return Err(ApiError::Validation(with_taken(FieldErrors::new(), taken))),
+        Registered::Taken(taken) => return Err(ApiError::Validation(with_taken(&FieldErrors::new(), taken))),
     };
     state.db.outbox_changed().notify_one();
     let Some(sid) = sid else {
@@ -83,7 +102,8 @@ pub async fn registration(
 /// All field errors together, then the rules that look at several fields.
 async fn check(state: &AppState, request: &RegisterRequest, errors: FieldErrors) -> Result<(), ApiError> {
     let mut taken = Taken::default();
-    if !errors.has(NON_FIELD) && !(errors.has("username") && errors.has("email")) {
+    let is_worth_a_look = !errors.has("username") || !errors.has("email");
+    if !errors.has(NON_FIELD) && is_worth_a_look {
         let message = FindTaken {
             username_key: username::key(&request.username),
             email_key: email_address::key(&request.email),
@@ -93,13 +113,17 @@ async fn check(state: &AppState, request: &RegisterRequest, errors: FieldErrors)
         taken.email &= !errors.has("email");
     }
     if !errors.is_empty() || taken.any() {
-        return Err(ApiError::Validation(with_taken(errors, taken)));
+        return Err(ApiError::Validation(with_taken(&errors, taken)));
     }
     if request.password1 != request.password2 {
         return Err(ApiError::field(NON_FIELD, Text::MismatchRegistration));
     }
-    let attributes =
-        UserAttributes { username: &request.username, first_name: "", last_name: "", email: &request.email };
+    let attributes = UserAttributes {
+        username: &request.username,
+        first_name: "",
+        last_name: "",
+        email: &request.email,
+    };
     match password_rules::similarity(request.password1.expose(), &attributes) {
         Some(text) => Err(ApiError::field(NON_FIELD, text)),
         None => Ok(()),
@@ -107,7 +131,7 @@ async fn check(state: &AppState, request: &RegisterRequest, errors: FieldErrors)
 }
 
 /// Adds what is taken, in the order of the fields.
-fn with_taken(errors: FieldErrors, taken: Taken) -> FieldErrors {
+fn with_taken(errors: &FieldErrors, taken: Taken) -> FieldErrors {
     let mut all = FieldErrors::new();
     if taken.username {
         all.add("username", Text::UsernameTaken);

@@ -2,8 +2,8 @@
 
 use actix_web::web;
 
-use super::password_reset::EmailRequest;
 use super::body::Body;
+use super::password_reset::EmailRequest;
 use super::responses::Detail;
 use super::{ApiError, AppState, Context};
 use crate::domain::texts::Text;

@@ -16,7 +16,9 @@ pub struct VerifyEmailRequest {
 
 impl RequestBody for VerifyEmailRequest {
     fn read(fields: &mut FieldReader<'_>) -> Self {
-        Self { key: fields.required("key") }
+        Self {
+            key: fields.required("key"),
+        }
     }
 }
 
@@ -32,6 +34,13 @@ pub async fn registration_verify_email(
 
 /// Uses a verification key up; `NotFound` when it is not good.
 pub async fn confirm_email(state: &AppState, key: &str) -> Result<(), ApiError> {
-    let message = ConfirmEmail { digest: one_time::digest(key), now_ms: state.clock.now_ms() };
-    if state.db.call(message).await? { Ok(()) } else { Err(ApiError::NotFound) }
+    let message = ConfirmEmail {
+        digest: one_time::digest(key),
+        now_ms: state.clock.now_ms(),
+    };
+    if state.db.call(message).await? {
+        Ok(())
+    } else {
+        Err(ApiError::NotFound)
+    }
 }

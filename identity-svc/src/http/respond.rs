@@ -21,11 +21,8 @@ pub async fn respond(
     let peer = request.peer_addr().map(|address| address.ip());
     let context = Context::read(request.headers(), peer, &state);
     request.extensions_mut().insert(context.clone());
-    let http_request = request.request().clone();
-    let response = match next.call(request).await {
-        Ok(response) => response.map_into_boxed_body(),
-        Err(error) => ServiceResponse::from_err(error, http_request),
-    };
+    // Refusals of handlers and extractors are responses already.
+    let response = next.call(request).await?.map_into_boxed_body();
     let mut response = with_error_body(response, &state, &context);
     add_headers(&mut response, &context);
     Ok(response)
@@ -48,16 +45,23 @@ fn with_error_body(response: ServiceResponse, state: &AppState, context: &Contex
     }
     let body = refusal.body(&state.texts, context.language).to_string();
     response.map_body(|head, _| {
-        head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        head.headers
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         BoxBody::new(body)
     })
 }
 
 fn add_headers(response: &mut ServiceResponse, context: &Context) {
     let response_headers = response.headers_mut();
-    response_headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(context.language.tag()));
+    response_headers.insert(
+        header::CONTENT_LANGUAGE,
+        HeaderValue::from_static(context.language.tag()),
+    );
     response_headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Language"));
-    response_headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response_headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     if !response_headers.contains_key(header::CACHE_CONTROL) {
         response_headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }

@@ -24,7 +24,10 @@ impl Detail {
 
     pub fn with_status(state: &AppState, context: &Context, text: &Text, status: StatusCode) -> Self {
         let detail = state.texts.text(text, context.language);
-        Self { body: serde_json::json!({ "detail": detail }).to_string(), status }
+        Self {
+            body: serde_json::json!({ "detail": detail }).to_string(),
+            status,
+        }
     }
 }
 
@@ -32,7 +35,9 @@ impl Responder for Detail {
     type Body = BoxBody;
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
-        HttpResponse::build(self.status).content_type("application/json").body(self.body)
+        HttpResponse::build(self.status)
+            .content_type("application/json")
+            .body(self.body)
     }
 }
 
@@ -48,8 +53,21 @@ pub struct UserDetails {
 
 impl From<User> for UserDetails {
     fn from(user: User) -> Self {
-        let User { id, username, email, first_name, last_name, .. } = user;
-        Self { pk: id, username, email, first_name, last_name }
+        let User {
+            id,
+            username,
+            email,
+            first_name,
+            last_name,
+            ..
+        } = user;
+        Self {
+            pk: id,
+            username,
+            email,
+            first_name,
+            last_name,
+        }
     }
 }
 
@@ -63,14 +81,20 @@ pub struct LoginResponse {
 
 impl LoginResponse {
     pub fn new(tokens: TokenPair, user: User) -> Self {
-        Self { access: tokens.access.text, refresh: tokens.refresh.text, user: user.into() }
+        Self {
+            access: tokens.access.text,
+            refresh: tokens.refresh.text,
+            user: user.into(),
+        }
     }
 }
 
 /// Any answer that serialises, as JSON.
 pub fn json<T: Serialize>(status: StatusCode, body: &T) -> HttpResponse {
     match serde_json::to_string(body) {
-        Ok(text) => HttpResponse::build(status).content_type("application/json").body(text),
+        Ok(text) => HttpResponse::build(status)
+            .content_type("application/json")
+            .body(text),
         Err(error) => HttpResponse::from_error(super::ApiError::Internal(error.to_string())),
     }
 }

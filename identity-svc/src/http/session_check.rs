@@ -34,11 +34,17 @@ pub async fn check_refresh(
     sid: &str,
 ) -> Result<Result<LiveSession, Refusal>, ApiError> {
     let invalid = Ok(Err(Refusal::Token(TokenError::Invalid)));
-    let (Some(user_id), Some(generation)) = (user_id(claims), claims.generation) else { return invalid };
+    let (Some(user_id), Some(generation)) = (user_id(claims), claims.generation) else {
+        return invalid;
+    };
     let Some(found) = state.db.call(FindSession { sid: sid.to_owned() }).await? else {
         // Its session is gone, so it has expired long ago by our clock, or was never ours.
         let has_account = state.db.call(FindUser { id: user_id }).await?.is_some();
-        return Ok(Err(if has_account { Refusal::Token(TokenError::Blacklisted) } else { Refusal::NoAccount }));
+        return Ok(Err(if has_account {
+            Refusal::Token(TokenError::Blacklisted)
+        } else {
+            Refusal::NoAccount
+        }));
     };
     if found.user_id != user_id {
         return invalid;
@@ -46,16 +52,27 @@ pub async fn check_refresh(
     if !found.user.is_some_and(|user| user.is_active) {
         return Ok(Err(Refusal::NoAccount));
     }
-    let SessionState::Live { generation: current, rotated_at_ms } = found.state else {
+    let SessionState::Live {
+        generation: current,
+        rotated_at_ms,
+    } = found.state
+    else {
         return Ok(Err(Refusal::Token(TokenError::Blacklisted)));
     };
     if generation > current {
         return invalid;
     }
-    let since_rotation_ms = state.clock.now_ms().saturating_sub(rotated_at_ms.unwrap_or(i64::MIN));
+    let since_rotation_ms = state
+        .clock
+        .now_ms()
+        .saturating_sub(rotated_at_ms.unwrap_or(i64::MIN));
     let is_in_grace = since_rotation_ms < to_ms(state.settings.rotation_grace);
     let is_good = generation == current || (generation.saturating_add(1) == current && is_in_grace);
-    Ok(if is_good { Ok(LiveSession { user_id, generation }) } else { Err(Refusal::Reused) })
+    Ok(if is_good {
+        Ok(LiveSession { user_id, generation })
+    } else {
+        Err(Refusal::Reused)
+    })
 }
 
 /// The account's number.

@@ -22,7 +22,9 @@ pub struct TokenRefreshRequest {
 
 impl RequestBody for TokenRefreshRequest {
     fn read(fields: &mut FieldReader<'_>) -> Self {
-        Self { refresh: fields.present_up_to("refresh", usize::MAX) }
+        Self {
+            refresh: fields.present_up_to("refresh", usize::MAX),
+        }
     }
 }
 
@@ -43,18 +45,27 @@ pub async fn token_refresh(
     body: Body<TokenRefreshRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let Some(refresh) = body.valid()?.refresh else {
-        return Err(ApiError::unauthenticated(Text::NoValidRefresh, Some("token_not_valid")));
+        return Err(ApiError::unauthenticated(
+            Text::NoValidRefresh,
+            Some("token_not_valid"),
+        ));
     };
     let now_ms = state.clock.now_ms();
-    let claims =
-        state.tokens.verify(&refresh, Some(TokenType::Refresh), now_ms).map_err(ApiError::token_refused)?;
-    let Some(sid) = claims.sid.clone() else { return open_in_place_of(&state, &context, claims).await };
+    let claims = state
+        .tokens
+        .verify(&refresh, Some(TokenType::Refresh), now_ms)
+        .map_err(ApiError::token_refused)?;
+    let Some(sid) = claims.sid.clone() else {
+        return open_in_place_of(&state, &context, claims).await;
+    };
     let session = match session_check::check_refresh(&state, &claims, &sid).await? {
         Ok(session) => session,
         Err(refusal) => return Err(refuse(&state, &context, refusal, sid).await),
     };
     if !state.settings.rotate_refresh_tokens {
-        let access = state.tokens.issue_access(session.user_id, &sid, &claims.additional, now_ms)?;
+        let access = state
+            .tokens
+            .issue_access(session.user_id, &sid, &claims.additional, now_ms)?;
         return Ok(answer(access, None));
     }
     let pair = rotate(&state, &context, session, sid, &claims).await?;
@@ -78,7 +89,9 @@ async fn rotate(
     };
     match state.db.call(message).await? {
         RotatedSession::To { generation } => {
-            Ok(state.tokens.issue_pair(session.user_id, &sid, generation, &claims.additional, now_ms)?)
+            Ok(state
+                .tokens
+                .issue_pair(session.user_id, &sid, generation, &claims.additional, now_ms)?)
         }
         RotatedSession::Revoked => Err(ApiError::token_refused(TokenError::Blacklisted)),
         RotatedSession::Reused => Err(report_reuse(context, &sid)),
@@ -90,7 +103,11 @@ async fn refuse(state: &AppState, context: &Context, refusal: Refusal, sid: Stri
         Refusal::Token(error) => ApiError::token_refused(error),
         Refusal::NoAccount => ApiError::unauthenticated(Text::NoActiveAccount, None),
         Refusal::Reused => {
-            let message = RevokeSession { sid: sid.clone(), reason: "refresh token reused", now_ms: state.clock.now_ms() };
+            let message = RevokeSession {
+                sid: sid.clone(),
+                reason: "refresh token reused",
+                now_ms: state.clock.now_ms(),
+            };
             match state.db.call(message).await {
                 Ok(_) => report_reuse(context, &sid),
                 Err(error) => error.into(),
@@ -106,7 +123,11 @@ fn report_reuse(context: &Context, sid: &str) -> ApiError {
 
 /// A refresh token of a former Django site opens a session and is used up. The answer always has the new refresh
 /// token, since the old one is gone.
-async fn open_in_place_of(state: &AppState, context: &Context, claims: Claims) -> Result<HttpResponse, ApiError> {
+async fn open_in_place_of(
+    state: &AppState,
+    context: &Context,
+    claims: Claims,
+) -> Result<HttpResponse, ApiError> {
     let no_account = || ApiError::unauthenticated(Text::NoActiveAccount, None);
     let now_ms = state.clock.now_ms();
     let user_id = session_check::user_id(&claims).ok_or_else(no_account)?;
@@ -114,13 +135,20 @@ async fn open_in_place_of(state: &AppState, context: &Context, claims: Claims) -
     let sid = session.sid.clone();
     let expires_at_ms = session_check::expiry_ms(&claims);
     let jti = claims.jti.unwrap_or_default();
-    let message = UseLegacyToken { jti, expires_at_ms, session: Some((user_id, session)), now_ms };
+    let message = UseLegacyToken {
+        jti,
+        expires_at_ms,
+        session: Some((user_id, session)),
+        now_ms,
+    };
     match state.db.call(message).await? {
         UsedLegacyToken::Used => {}
         UsedLegacyToken::UsedBefore => return Err(ApiError::token_refused(TokenError::Blacklisted)),
         UsedLegacyToken::NoAccount => return Err(no_account()),
     }
-    let pair = state.tokens.issue_pair(user_id, &sid, 0, &claims.additional, now_ms)?;
+    let pair = state
+        .tokens
+        .issue_pair(user_id, &sid, 0, &claims.additional, now_ms)?;
     Ok(answer(pair.access, Some(pair.refresh)))
 }
 

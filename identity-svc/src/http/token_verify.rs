@@ -17,7 +17,9 @@ pub struct TokenVerifyRequest {
 
 impl RequestBody for TokenVerifyRequest {
     fn read(fields: &mut FieldReader<'_>) -> Self {
-        Self { token: fields.required("token") }
+        Self {
+            token: fields.required("token"),
+        }
     }
 }
 
@@ -26,7 +28,10 @@ pub async fn token_verify(
     body: Body<TokenVerifyRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let token = body.valid()?.token;
-    let claims = state.tokens.verify(&token, None, state.clock.now_ms()).map_err(ApiError::token_refused)?;
+    let claims = state
+        .tokens
+        .verify(&token, None, state.clock.now_ms())
+        .map_err(ApiError::token_refused)?;
     if claims.token_type.as_deref() == Some(TokenType::Refresh.as_str()) {
         check_refresh(&state, &claims).await?;
     } else {
@@ -41,7 +46,11 @@ async fn check_access(state: &AppState, claims: &Claims) -> Result<(), ApiError>
     let is_live = found.is_some_and(|found| {
         found.state != SessionState::Revoked && Some(found.user_id) == session_check::user_id(claims)
     });
-    if is_live { Ok(()) } else { Err(ApiError::token_refused(TokenError::Invalid)) }
+    if is_live {
+        Ok(())
+    } else {
+        Err(ApiError::token_refused(TokenError::Invalid))
+    }
 }
 
 async fn check_refresh(state: &AppState, claims: &Claims) -> Result<(), ApiError> {

@@ -67,7 +67,11 @@ pub async fn patch(
     update(&state, current, body.valid()?).await
 }
 
-async fn update(state: &AppState, current: CurrentUser, request: UserRequest) -> Result<HttpResponse, ApiError> {
+async fn update(
+    state: &AppState,
+    current: CurrentUser,
+    request: UserRequest,
+) -> Result<HttpResponse, ApiError> {
     let message = UpdateProfile {
         user_id: current.user.id,
         username: request.username.map(|name| (name.clone(), username::key(&name))),
@@ -77,6 +81,9 @@ async fn update(state: &AppState, current: CurrentUser, request: UserRequest) ->
     match state.db.call(message).await? {
         UpdatedProfile::Updated(user) => Ok(json(StatusCode::OK, &UserDetails::from(*user))),
         UpdatedProfile::UsernameTaken => Err(ApiError::field("username", Text::UsernameTaken)),
-        UpdatedProfile::UserGone => Err(ApiError::unauthenticated(Text::UserNotFound, Some("user_not_found"))),
+        UpdatedProfile::UserGone => Err(ApiError::unauthenticated(
+            Text::UserNotFound,
+            Some("user_not_found"),
+        )),
     }
 }

@@ -9,8 +9,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use shared::clock::{Clock, to_ms};
 use shared::queue::{Message, PublishError, Publisher};
 use shared::shutdown::Shutdown;
@@ -50,8 +50,20 @@ impl OutboxRelay {
     ) -> oneshot::Receiver<()> {
         let (done, ended) = oneshot::channel();
         let in_flight = FuturesUnordered::new();
-        let relay = Relay { db, publisher, clock, settings, shutdown, in_flight, backoff: None, failure_count: 0 };
-        Actor::start(Self { work: Some(relay), done: Some(done) });
+        let relay = Relay {
+            db,
+            publisher,
+            clock,
+            settings,
+            shutdown,
+            in_flight,
+            backoff: None,
+            failure_count: 0,
+        };
+        Actor::start(Self {
+            work: Some(relay),
+            done: Some(done),
+        });
         ended
     }
 }
@@ -120,7 +132,12 @@ impl Relay {
         }
         let now_ms = self.clock.now_ms();
         // A look costs nothing; a claim takes SQLite's write lock.
-        if self.db.call(FindNextDue).await?.is_none_or(|due_at_ms| due_at_ms > now_ms) {
+        if self
+            .db
+            .call(FindNextDue)
+            .await?
+            .is_none_or(|due_at_ms| due_at_ms > now_ms)
+        {
             return Ok(());
         }
         let claim = ClaimOutboxBatch {
@@ -155,7 +172,10 @@ impl Relay {
         }
     }
 
-    async fn write_down(&mut self, finished: Vec<(ClaimedJob, Result<(), PublishError>)>) -> Result<(), DbError> {
+    async fn write_down(
+        &mut self,
+        finished: Vec<(ClaimedJob, Result<(), PublishError>)>,
+    ) -> Result<(), DbError> {
         let now_ms = self.clock.now_ms();
         let (mut published, mut released) = (Vec::new(), Vec::new());
         for (job, outcome) in finished {
@@ -167,20 +187,42 @@ impl Relay {
                 }
                 Err(PublishError::Retry { after, reason }) => {
                     let due_at_ms = now_ms.saturating_add(to_ms(after));
-                    self.db.call(MarkRetry { id: job.id, due_at_ms, reason }).await?;
+                    self.db
+                        .call(MarkRetry {
+                            id: job.id,
+                            due_at_ms,
+                            reason,
+                        })
+                        .await?;
                 }
                 Err(PublishError::Dead { reason }) => {
                     log::error!(job_id = job.job_id.as_str(); "a mail was given up: {reason}");
-                    self.db.call(MarkDead { id: job.id, reason, now_ms }).await?;
+                    self.db
+                        .call(MarkDead {
+                            id: job.id,
+                            reason,
+                            now_ms,
+                        })
+                        .await?;
                 }
             }
         }
         if !published.is_empty() {
             self.failure_count = 0;
-            self.db.call(MarkPublished { ids: published, now_ms }).await?;
+            self.db
+                .call(MarkPublished {
+                    ids: published,
+                    now_ms,
+                })
+                .await?;
         }
         if !released.is_empty() {
-            self.db.call(ReleaseClaims { ids: released, due_at_ms: now_ms }).await?;
+            self.db
+                .call(ReleaseClaims {
+                    ids: released,
+                    due_at_ms: now_ms,
+                })
+                .await?;
         }
         Ok(())
     }

@@ -31,15 +31,28 @@ impl<'a> Page<'a> {
 
     /// A form that POSTs to its own address.
     pub fn button_form(&self, fields: &str, button_key: &str) -> String {
-        format!("<form method=\"post\">{fields}<button type=\"submit\">{}</button></form>", self.text(button_key))
+        format!(
+            "<form method=\"post\">{fields}<button type=\"submit\">{}</button></form>",
+            self.text(button_key)
+        )
     }
 
     /// A password field with its label, its errors and perhaps a hint, tied together for screen readers.
-    pub fn password_field(&self, name: &str, label_key: &str, errors: &FieldErrors, hint_key: Option<&str>) -> String {
-        let texts = errors.iter().filter(|(field, _)| *field == name).flat_map(|(_, texts)| texts);
+    pub fn password_field(
+        &self,
+        name: &str,
+        label_key: &str,
+        errors: &FieldErrors,
+        hint_key: Option<&str>,
+    ) -> String {
+        let texts = errors
+            .iter()
+            .filter(|(field, _)| *field == name)
+            .flat_map(|(_, texts)| texts);
         let say = |text| escape(&self.state.texts.text(text, self.context.language));
-        let problems: String = texts.map(|text| format!("<li>{}</li>", say(text))).collect();
+        let problems: Vec<String> = texts.map(say).collect();
         let is_wrong = !problems.is_empty();
+        let problems = problems.join("</li><li>");
         let hint = hint_key.map(|key| format!("<p class=\"hint\" id=\"{name}-hint\">{}</p>", self.text(key)));
         let mut described_by: Vec<String> = Vec::new();
         if is_wrong {
@@ -53,7 +66,9 @@ impl<'a> Page<'a> {
             false => format!(" aria-describedby=\"{}\"", described_by.join(" ")),
         };
         let errors = match is_wrong {
-            true => format!("<ul class=\"errors\" id=\"{name}-errors\" role=\"alert\">{problems}</ul>"),
+            true => {
+                format!("<ul class=\"errors\" id=\"{name}-errors\" role=\"alert\"><li>{problems}</li></ul>")
+            }
             false => String::new(),
         };
         format!(
@@ -70,7 +85,11 @@ impl<'a> Page<'a> {
     }
 
     pub fn answer(&self, status: StatusCode, title_key: &str, content: &str) -> HttpResponse {
-        let (language, title, nonce) = (self.context.language.tag(), self.text(title_key), random::base64url_128());
+        let (language, title, nonce) = (
+            self.context.language.tag(),
+            self.text(title_key),
+            random::base64url_128(),
+        );
         let html = format!(
             "<!doctype html><html lang=\"{language}\"><head><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\

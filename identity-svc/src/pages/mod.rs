@@ -27,7 +27,11 @@ pub fn configure(config: &mut web::ServiceConfig) {
 
 async fn show_confirm(state: web::Data<AppState>, context: Context) -> HttpResponse {
     let page = Page::new(&state, &context);
-    let form = format!("{}{}", page.paragraph("confirm-intro"), page.button_form("", "confirm-button"));
+    let form = format!(
+        "{}{}",
+        page.paragraph("confirm-intro"),
+        page.button_form("", "confirm-button")
+    );
     page.answer(StatusCode::OK, "confirm-title", &form)
 }
 
@@ -39,7 +43,9 @@ async fn confirm(
     let page = Page::new(&state, &context);
     match confirm_email(&state, &key).await {
         Ok(()) => Ok(page.message(StatusCode::OK, "confirm-done-title", "confirm-done")),
-        Err(ApiError::NotFound) => Ok(page.message(StatusCode::NOT_FOUND, "confirm-failed-title", "confirm-failed")),
+        Err(ApiError::NotFound) => {
+            Ok(page.message(StatusCode::NOT_FOUND, "confirm-failed-title", "confirm-failed"))
+        }
         Err(other) => Err(other),
     }
 }
@@ -53,7 +59,10 @@ struct ResetForm {
 impl RequestBody for ResetForm {
     fn read(fields: &mut FieldReader<'_>) -> Self {
         let mut password = |name| Secret::new(fields.required_up_to(name, password_rules::MAX_CHARS));
-        Self { new_password1: password("new_password1"), new_password2: password("new_password2") }
+        Self {
+            new_password1: password("new_password1"),
+            new_password2: password("new_password2"),
+        }
     }
 }
 
@@ -68,7 +77,11 @@ fn reset_page(state: &AppState, context: &Context, status: StatusCode, errors: &
         page.password_field("new_password1", "reset-new-password", errors, Some("reset-rules")),
         page.password_field("new_password2", "reset-repeat-password", errors, None),
     );
-    let form = format!("{}{}", page.paragraph("reset-intro"), page.button_form(&fields, "reset-button"));
+    let form = format!(
+        "{}{}",
+        page.paragraph("reset-intro"),
+        page.button_form(&fields, "reset-button")
+    );
     page.answer(status, "reset-title", &form)
 }
 
@@ -83,15 +96,25 @@ async fn reset(
     if !errors.is_empty() {
         return Ok(reset_page(&state, &context, StatusCode::BAD_REQUEST, &errors));
     }
-    let ResetForm { new_password1, new_password2 } = form;
-    let request = PasswordResetConfirmRequest { new_password1, new_password2, uid, token: Secret::new(token) };
+    let ResetForm {
+        new_password1,
+        new_password2,
+    } = form;
+    let request = PasswordResetConfirmRequest {
+        new_password1,
+        new_password2,
+        uid,
+        token: Secret::new(token),
+    };
     let page = Page::new(&state, &context);
     match reset_password(&state, request).await {
         Ok(()) => Ok(page.message(StatusCode::OK, "reset-done-title", "reset-done")),
         Err(ApiError::Validation(errors)) if errors.has("uid") || errors.has("token") => {
             Ok(page.message(StatusCode::BAD_REQUEST, "reset-failed-title", "reset-failed"))
         }
-        Err(ApiError::Validation(errors)) => Ok(reset_page(&state, &context, StatusCode::BAD_REQUEST, &errors)),
+        Err(ApiError::Validation(errors)) => {
+            Ok(reset_page(&state, &context, StatusCode::BAD_REQUEST, &errors))
+        }
         Err(other) => Err(other),
     }
 }

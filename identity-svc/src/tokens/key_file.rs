@@ -61,7 +61,12 @@ pub fn load(path: &Path) -> Result<Vec<StoredKey>, KeysError> {
     let text = match fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(KeysError::Read { path: path.display().to_string(), reason: error.to_string() }),
+        Err(error) => {
+            return Err(KeysError::Read {
+                path: path.display().to_string(),
+                reason: error.to_string(),
+            });
+        }
     };
     let file: KeyFile = serde_json::from_slice(&text).map_err(|error| KeysError::Damaged {
         path: path.display().to_string(),
@@ -73,13 +78,24 @@ pub fn load(path: &Path) -> Result<Vec<StoredKey>, KeysError> {
 
 /// Replaces the file as a whole: a crash leaves the old one or the new one.
 pub fn save(path: &Path, keys: &[StoredKey]) -> Result<(), KeysError> {
-    let failed = |error: io::Error| KeysError::Write { path: path.display().to_string(), reason: error.to_string() };
-    let json = serde_json::to_vec_pretty(&KeyFile { keys: keys.to_vec() }).map_err(|error| failed(error.into()))?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |error: io::Error| KeysError::Write {
+        path: path.display().to_string(),
+        reason: error.to_string(),
+    };
+    let json =
+        serde_json::to_vec_pretty(&KeyFile { keys: keys.to_vec() }).map_err(|error| failed(error.into()))?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(failed)?;
     let temporary = path.with_extension(format!("{}.tmp", random::hex_128()));
     let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary)?;
         file.write_all(&json)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
@@ -93,7 +109,11 @@ pub fn save(path: &Path, keys: &[StoredKey]) -> Result<(), KeysError> {
 }
 
 /// Makes a key with a random name.
-pub fn generate(algorithm: SigningAlgorithm, now_ms: i64, active_from_ms: i64) -> Result<StoredKey, KeysError> {
+pub fn generate(
+    algorithm: SigningAlgorithm,
+    now_ms: i64,
+    active_from_ms: i64,
+) -> Result<StoredKey, KeysError> {
     let random = random::hex_128();
     let kid = random.get(..16).unwrap_or(&random).to_owned();
     let private_key = match algorithm {
@@ -102,7 +122,8 @@ pub fn generate(algorithm: SigningAlgorithm, now_ms: i64, active_from_ms: i64) -
             pem(pair.to_pkcs8v1().map_err(|_| KeysError::Generate)?.as_ref())
         }
         SigningAlgorithm::ES256 => {
-            let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| KeysError::Generate)?;
+            let pair =
+                EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| KeysError::Generate)?;
             pem(pair.to_pkcs8v1().map_err(|_| KeysError::Generate)?.as_ref())
         }
         SigningAlgorithm::RS256 => {
@@ -111,7 +132,13 @@ pub fn generate(algorithm: SigningAlgorithm, now_ms: i64, active_from_ms: i64) -
         }
         SigningAlgorithm::HS256 => random::base64url_256() + &random::base64url_256(),
     };
-    Ok(StoredKey { kid, algorithm, created_at_ms: now_ms, active_from_ms, private_key })
+    Ok(StoredKey {
+        kid,
+        algorithm,
+        created_at_ms: now_ms,
+        active_from_ms,
+        private_key,
+    })
 }
 
 /// RFC 7468 section 10.

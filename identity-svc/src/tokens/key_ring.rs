@@ -66,15 +66,30 @@ impl KeyRing {
         let mut verifying_with_legacy = verifying.clone();
         if let Some(legacy) = legacy {
             let key = DecodingKey::from_secret(legacy.secret.expose().as_bytes());
-            verifying_with_legacy.set_unnamed(VerifyingKey { algorithm: SigningAlgorithm::HS256, key });
+            verifying_with_legacy.set_unnamed(VerifyingKey {
+                algorithm: SigningAlgorithm::HS256,
+                key,
+            });
         }
-        let mut signing: Vec<SigningKey> = keys.into_iter().filter(|key| key.algorithm == algorithm).collect();
+        let mut signing: Vec<SigningKey> = keys
+            .into_iter()
+            .filter(|key| key.algorithm == algorithm)
+            .collect();
         signing.sort_by_key(|key| key.active_from_ms);
         if signing.is_empty() {
-            return Err(KeysError::NoKey { path: path.display().to_string(), algorithm: algorithm.name() });
+            return Err(KeysError::NoKey {
+                path: path.display().to_string(),
+                algorithm: algorithm.name(),
+            });
         }
         let legacy_until_ms = legacy.map_or(i64::MIN, |legacy| legacy.until_ms);
-        Ok(Self { signing, verifying, verifying_with_legacy, legacy_until_ms, jwks: json!({ "keys": published }) })
+        Ok(Self {
+            signing,
+            verifying,
+            verifying_with_legacy,
+            legacy_until_ms,
+            jwks: json!({ "keys": published }),
+        })
     }
 
     /// The newest key that is active; before any is (a clock that runs behind), the oldest one.
@@ -84,7 +99,11 @@ impl KeyRing {
     }
 
     pub fn verifying_keys(&self, now_ms: i64) -> &VerifyingKeys {
-        if now_ms < self.legacy_until_ms { &self.verifying_with_legacy } else { &self.verifying }
+        if now_ms < self.legacy_until_ms {
+            &self.verifying_with_legacy
+        } else {
+            &self.verifying
+        }
     }
 
     /// The public keys (RFC 7517 section 5); a shared secret is not among them.
@@ -95,7 +114,10 @@ impl KeyRing {
 
 fn damaged(path: &Path, kid: &str, algorithm: SigningAlgorithm) -> KeysError {
     let reason = format!("key {kid} is no {} key", algorithm.name());
-    KeysError::Damaged { path: path.display().to_string(), reason }
+    KeysError::Damaged {
+        path: path.display().to_string(),
+        reason,
+    }
 }
 
 fn signing_key(stored: &StoredKey, path: &Path) -> Result<SigningKey, KeysError> {
@@ -127,21 +149,38 @@ fn from_secret(secret: &Secret<String>) -> Result<SigningKey, KeysError> {
         return Err(KeysError::ShortSecret);
     }
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, bytes), b"gatehouse key id");
-    let kid = tag.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let kid = shared::random::hex(tag.as_ref().get(..8).unwrap_or_default());
     let key = EncodingKey::from_secret(bytes);
-    Ok(SigningKey { kid, algorithm: SigningAlgorithm::HS256, active_from_ms: i64::MIN, key })
+    Ok(SigningKey {
+        kid,
+        algorithm: SigningAlgorithm::HS256,
+        active_from_ms: i64::MIN,
+        key,
+    })
 }
 
 fn public_half(key: &SigningKey, path: &Path) -> Result<(VerifyingKey, Option<Value>), KeysError> {
     let failed = || damaged(path, &key.kid, key.algorithm);
     if key.algorithm == SigningAlgorithm::HS256 {
         let decoding_key = DecodingKey::from_secret(key.key.as_bytes());
-        return Ok((VerifyingKey { algorithm: key.algorithm, key: decoding_key }, None));
+        return Ok((
+            VerifyingKey {
+                algorithm: key.algorithm,
+                key: decoding_key,
+            },
+            None,
+        ));
     }
     let mut jwk = Jwk::from_encoding_key(&key.key, key.algorithm.jose()).map_err(|_| failed())?;
     let decoding_key = DecodingKey::from_jwk(&jwk).map_err(|_| failed())?;
     jwk.common.key_id = Some(key.kid.clone());
     jwk.common.public_key_use = Some(jsonwebtoken::jwk::PublicKeyUse::Signature);
     let published = serde_json::to_value(&jwk).map_err(|_| failed())?;
-    Ok((VerifyingKey { algorithm: key.algorithm, key: decoding_key }, Some(published)))
+    Ok((
+        VerifyingKey {
+            algorithm: key.algorithm,
+            key: decoding_key,
+        },
+        Some(published),
+    ))
 }

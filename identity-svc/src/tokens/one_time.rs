@@ -27,6 +27,5 @@ pub fn generate() -> Secret<String> {
 
 /// The stored form: SHA-256 as hexadecimal digits. No salt: the secret has 256 bits of its own.
 pub fn digest(secret: &str) -> String {
-    let hash = digest::digest(&digest::SHA256, secret.as_bytes());
-    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    random::hex(digest::digest(&digest::SHA256, secret.as_bytes()).as_ref())
 }

@@ -69,7 +69,10 @@ impl Tokens {
     /// When they are missing or damaged.
     pub fn start(settings: TokenSettings, now_ms: i64) -> Result<Self, KeysError> {
         let loaded = load(&settings, now_ms)?;
-        Ok(Self { settings: Arc::new(settings), loaded: Arc::new(RwLock::new(loaded)) })
+        Ok(Self {
+            settings: Arc::new(settings),
+            loaded: Arc::new(RwLock::new(loaded)),
+        })
     }
 
     /// Takes the keys file up again when it has changed. A damaged one is reported and the old keys stay.
@@ -78,7 +81,13 @@ impl Tokens {
     /// When the new file is damaged.
     pub fn reload(&self, now_ms: i64) -> Result<bool, KeysError> {
         let modified = modified(&self.settings.keys_file);
-        if modified == self.loaded.read().unwrap_or_else(PoisonError::into_inner).modified {
+        if modified
+            == self
+                .loaded
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .modified
+        {
             return Ok(false);
         }
         let loaded = load(&self.settings, now_ms)?;
@@ -87,7 +96,11 @@ impl Tokens {
     }
 
     fn ring(&self) -> Arc<KeyRing> {
-        self.loaded.read().unwrap_or_else(PoisonError::into_inner).ring.clone()
+        self.loaded
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .ring
+            .clone()
     }
 
     pub fn jwks(&self) -> Value {
@@ -107,8 +120,15 @@ impl Tokens {
     ///
     /// # Errors
     /// The first check that fails.
-    pub fn verify(&self, token: &str, expected: Option<TokenType>, now_ms: i64) -> Result<Claims, TokenError> {
-        self.ring().verifying_keys(now_ms).verify(token, expected, now_ms.div_euclid(1000))
+    pub fn verify(
+        &self,
+        token: &str,
+        expected: Option<TokenType>,
+        now_ms: i64,
+    ) -> Result<Claims, TokenError> {
+        self.ring()
+            .verifying_keys(now_ms)
+            .verify(token, expected, now_ms.div_euclid(1000))
     }
 
     /// An access token for a session.
@@ -138,7 +158,14 @@ impl Tokens {
         now_ms: i64,
     ) -> Result<TokenPair, KeysError> {
         let access = self.issue_access(user_id, sid, additional, now_ms)?;
-        let refresh = self.issue(TokenType::Refresh, user_id, sid, Some(generation), additional, now_ms)?;
+        let refresh = self.issue(
+            TokenType::Refresh,
+            user_id,
+            sid,
+            Some(generation),
+            additional,
+            now_ms,
+        )?;
         Ok(TokenPair { access, refresh })
     }
 
@@ -175,34 +202,55 @@ impl Tokens {
     fn sign(&self, claims: &Claims, now_ms: i64) -> Result<String, KeysError> {
         let ring = self.ring();
         let key = ring.signing_key(now_ms).ok_or(KeysError::Generate)?;
-        let header = Header { alg: key.algorithm.name(), typ: "JWT", kid: &key.kid };
-        let segment = |json: serde_json::Result<Vec<u8>>| {
-            json.map(|json| URL_SAFE_NO_PAD.encode(json)).map_err(|_| KeysError::Generate)
+        let header = Header {
+            alg: key.algorithm.name(),
+            typ: "JWT",
+            kid: &key.kid,
         };
-        let input =
-            format!("{}.{}", segment(serde_json::to_vec(&header))?, segment(serde_json::to_vec(claims))?);
-        let signature = crypto::sign(input.as_bytes(), &key.key, key.algorithm.jose()).map_err(|_| KeysError::Generate)?;
+        let segment = |json: serde_json::Result<Vec<u8>>| {
+            json.map(|json| URL_SAFE_NO_PAD.encode(json))
+                .map_err(|_| KeysError::Generate)
+        };
+        let input = format!(
+            "{}.{}",
+            segment(serde_json::to_vec(&header))?,
+            segment(serde_json::to_vec(claims))?
+        );
+        let signature = crypto::sign(input.as_bytes(), &key.key, key.algorithm.jose())
+            .map_err(|_| KeysError::Generate)?;
         Ok(format!("{input}.{signature}"))
     }
 }
 
 fn modified(path: &std::path::Path) -> Option<SystemTime> {
-    std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+    std::fs::metadata(path)
+        .and_then(|metadata| metadata.modified())
+        .ok()
 }
 
 fn load(settings: &TokenSettings, now_ms: i64) -> Result<Loaded, KeysError> {
     let path = &settings.keys_file;
     let mut stored = key_file::load(path)?;
     let has_own = stored.iter().any(|key| key.algorithm == settings.algorithm);
-    let needs_one = !has_own && !(settings.algorithm == SigningAlgorithm::HS256 && settings.hs256_secret.is_some());
+    // A secret is only in the settings when the algorithm is HS256.
+    let needs_one = !has_own && settings.hs256_secret.is_none();
     if needs_one && settings.create_keys {
         stored.push(key_file::generate(settings.algorithm, now_ms, now_ms)?);
         key_file::save(path, &stored)?;
         log::info!(algorithm = settings.algorithm.name(), file:% = path.display(); "made a signing key");
     }
     let hs256_secret = settings.hs256_secret.as_ref();
-    let ring = KeyRing::build(&stored, hs256_secret, settings.legacy.as_ref(), settings.algorithm, path)?;
-    Ok(Loaded { ring: Arc::new(ring), modified: modified(path) })
+    let ring = KeyRing::build(
+        &stored,
+        hs256_secret,
+        settings.legacy.as_ref(),
+        settings.algorithm,
+        path,
+    )?;
+    Ok(Loaded {
+        ring: Arc::new(ring),
+        modified: modified(path),
+    })
 }
 
 #[cfg(test)]
@@ -225,14 +273,22 @@ mod tests {
 
     #[test]
     fn every_algorithm_issues_what_it_verifies() {
-        for algorithm in
-            [SigningAlgorithm::EdDSA, SigningAlgorithm::ES256, SigningAlgorithm::RS256, SigningAlgorithm::HS256]
-        {
+        for algorithm in [
+            SigningAlgorithm::EdDSA,
+            SigningAlgorithm::ES256,
+            SigningAlgorithm::RS256,
+            SigningAlgorithm::HS256,
+        ] {
             let settings = settings(algorithm);
             let tokens = Tokens::start(settings.clone(), NOW_MS).unwrap();
             let pair = tokens.issue_pair(7, "s", 3, &Map::new(), NOW_MS).unwrap();
-            let claims = tokens.verify(&pair.refresh.text, Some(TokenType::Refresh), NOW_MS).unwrap();
-            assert_eq!((claims.user_id.as_deref(), claims.generation), (Some("7"), Some(3)));
+            let claims = tokens
+                .verify(&pair.refresh.text, Some(TokenType::Refresh), NOW_MS)
+                .unwrap();
+            assert_eq!(
+                (claims.user_id.as_deref(), claims.generation),
+                (Some("7"), Some(3))
+            );
             assert_eq!(
                 tokens.verify(&pair.access.text, Some(TokenType::Refresh), NOW_MS),
                 Err(TokenError::WrongType)
@@ -244,7 +300,10 @@ mod tests {
             let published = tokens.jwks()["keys"].as_array().unwrap().len();
             assert_eq!(published, usize::from(algorithm != SigningAlgorithm::HS256));
             let again = Tokens::start(settings.clone(), NOW_MS).unwrap();
-            assert!(again.verify(&pair.access.text, None, NOW_MS).is_ok(), "keys survive a restart");
+            assert!(
+                again.verify(&pair.access.text, None, NOW_MS).is_ok(),
+                "keys survive a restart"
+            );
             std::fs::remove_file(&settings.keys_file).unwrap();
         }
     }
@@ -254,7 +313,10 @@ mod tests {
         let before = settings(SigningAlgorithm::EdDSA);
         let old = Tokens::start(before.clone(), NOW_MS).unwrap();
         let token = old.issue_access(7, "s", &Map::new(), NOW_MS).unwrap();
-        let after = TokenSettings { algorithm: SigningAlgorithm::ES256, ..before };
+        let after = TokenSettings {
+            algorithm: SigningAlgorithm::ES256,
+            ..before
+        };
         let new = Tokens::start(after.clone(), NOW_MS).unwrap();
         assert!(new.verify(&token.text, None, NOW_MS).is_ok());
         assert_eq!(new.jwks()["keys"].as_array().unwrap().len(), 2);
@@ -284,7 +346,10 @@ mod tests {
         let settings = settings(SigningAlgorithm::EdDSA);
         std::fs::write(&settings.keys_file, "{\"keys\": [\"hush-hush\"]}").unwrap();
         let error = Tokens::start(settings.clone(), NOW_MS).err().unwrap().to_string();
-        assert!(error.contains("damaged") && !error.contains("hush-hush"), "{error}");
+        assert!(
+            error.contains("damaged") && !error.contains("hush-hush"),
+            "{error}"
+        );
         std::fs::remove_file(&settings.keys_file).unwrap();
     }
 }

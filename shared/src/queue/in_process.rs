@@ -23,15 +23,21 @@ pub struct Delivery {
 /// Both halves of one in-process queue.
 pub fn channel() -> (super::Publisher, super::Consumer) {
     let (sender, receiver) = mpsc::channel(CAPACITY);
-    (super::Publisher::InProcess(Publisher(sender)), super::Consumer::InProcess(Consumer(receiver)))
+    (
+        super::Publisher::InProcess(Publisher(sender)),
+        super::Consumer::InProcess(Consumer(receiver)),
+    )
 }
 
 impl Publisher {
     pub(super) async fn publish(&self, message: Message) -> Result<(), PublishError> {
         let (outcome, acknowledged) = oneshot::channel();
-        let gone = |_| PublishError::Unavailable("the mailer has stopped".to_owned());
-        self.0.send(Delivery { message, outcome }).await.map_err(|_| gone(()))?;
-        acknowledged.await.map_err(|_| gone(()))?
+        let gone = || PublishError::Unavailable("the mailer has stopped".to_owned());
+        self.0
+            .send(Delivery { message, outcome })
+            .await
+            .map_err(|_| gone())?;
+        acknowledged.await.map_err(|_| gone())?
     }
 }
 

@@ -91,6 +91,7 @@ impl Delivery {
     }
 
     /// The mail was taken by its SMTP server (or need not be sent).
+    #[expect(clippy::unused_async, reason = "a broker answers, the channel does not")]
     pub async fn ack(self) {
         match self {
             Self::InProcess(delivery) => delivery.finish(Ok(())),
@@ -98,6 +99,7 @@ impl Delivery {
     }
 
     /// Not now; deliver again after about `after`.
+    #[expect(clippy::unused_async, reason = "a broker answers, the channel does not")]
     pub async fn retry(self, after: Duration, reason: String) {
         match self {
             Self::InProcess(delivery) => delivery.finish(Err(PublishError::Retry { after, reason })),
@@ -105,6 +107,7 @@ impl Delivery {
     }
 
     /// Never; keep it for the operator, with the reason.
+    #[expect(clippy::unused_async, reason = "a broker answers, the channel does not")]
     pub async fn dead_letter(self, reason: String) {
         match self {
             Self::InProcess(delivery) => delivery.finish(Err(PublishError::Dead { reason })),

@@ -6,8 +6,8 @@ use shared::secret::Secret;
 use super::registration::NewSession;
 use crate::db::connection::DbConnection;
 use crate::db::queries::login_failures::{self, Failures};
-use crate::db::queries::users::{self, User};
 use crate::db::queries::sessions;
+use crate::db::queries::users::{self, User};
 use crate::db::{DbMessage, Mode};
 
 /// Who wants to log in, in the form that is compared.
@@ -15,7 +15,10 @@ use crate::db::{DbMessage, Mode};
 pub enum Login {
     Email(String),
     /// An address works as a username too.
-    Username { username_key: String, email_key: String },
+    Username {
+        username_key: String,
+        email_key: String,
+    },
 }
 
 impl Login {
@@ -49,7 +52,10 @@ impl LoginLimit {
         }
         let doublings = counted.saturating_sub(self.free_failures).min(5);
         let delay_ms = (FIRST_DELAY_MS << doublings).min(LONGEST_DELAY_MS);
-        let wait_ms = failures.last_failed_at_ms.saturating_add(delay_ms).saturating_sub(now_ms);
+        let wait_ms = failures
+            .last_failed_at_ms
+            .saturating_add(delay_ms)
+            .saturating_sub(now_ms);
         (wait_ms > 0).then_some(wait_ms)
     }
 }
@@ -79,7 +85,10 @@ impl DbMessage for FindLogin {
         let mut candidates = Vec::new();
         match &self.login {
             Login::Email(key) => candidates.extend(users::find_by_email(connection, key)?),
-            Login::Username { username_key, email_key } => {
+            Login::Username {
+                username_key,
+                email_key,
+            } => {
                 candidates.extend(users::find_by_username(connection, username_key)?);
                 let by_email = users::find_by_email(connection, email_key)?;
                 candidates.extend(by_email.filter(|user| candidates.iter().all(|known| known.id != user.id)));
@@ -89,8 +98,13 @@ impl DbMessage for FindLogin {
             Some(user) => account_name(user.id),
             None => self.login.unknown_account(),
         };
-        let failures = login_failures::find_failures(connection, &account, &self.address)?.unwrap_or_default();
-        Ok(FoundLogin { candidates, account, wait_ms: self.limit.wait_ms(failures, self.now_ms) })
+        let failures =
+            login_failures::find_failures(connection, &account, &self.address)?.unwrap_or_default();
+        Ok(FoundLogin {
+            candidates,
+            account,
+            wait_ms: self.limit.wait_ms(failures, self.now_ms),
+        })
     }
 }
 
@@ -110,7 +124,8 @@ impl DbMessage for FindLoginWait {
 
     fn run(&self, connection: &mut DbConnection) -> QueryResult<(String, Option<i64>)> {
         let account = account_name(self.user_id);
-        let failures = login_failures::find_failures(connection, &account, &self.address)?.unwrap_or_default();
+        let failures =
+            login_failures::find_failures(connection, &account, &self.address)?.unwrap_or_default();
         let wait_ms = self.limit.wait_ms(failures, self.now_ms);
         Ok((account, wait_ms))
     }
@@ -135,7 +150,13 @@ impl DbMessage for RecordLoginFailure {
 
     fn run(&self, connection: &mut DbConnection) -> QueryResult<()> {
         let forget_before_ms = self.now_ms.saturating_sub(FORGET_AFTER_MS);
-        login_failures::upsert_failure(connection, &self.account, &self.address, self.now_ms, forget_before_ms)
+        login_failures::upsert_failure(
+            connection,
+            &self.account,
+            &self.address,
+            self.now_ms,
+            forget_before_ms,
+        )
     }
 }
 
@@ -180,12 +201,18 @@ impl DbMessage for OpenSession {
 
     fn run(&self, connection: &mut DbConnection) -> QueryResult<OpenedSession> {
         let user = users::find_by_id(connection, self.user_id)?;
-        let is_unchanged = user.is_some_and(|user| user.is_active && user.password == *self.checked_password.expose());
+        let is_unchanged =
+            user.is_some_and(|user| user.is_active && user.password == *self.checked_password.expose());
         if !is_unchanged {
             return Ok(OpenedSession::Refused);
         }
         if let Some(rehashed) = &self.rehashed_password {
-            users::update_encoding(connection, self.user_id, self.checked_password.expose(), rehashed.expose())?;
+            users::update_encoding(
+                connection,
+                self.user_id,
+                self.checked_password.expose(),
+                rehashed.expose(),
+            )?;
         }
         login_failures::delete_failures(connection, &account_name(self.user_id), &self.session.address)?;
         sessions::insert_session(connection, &self.session.of(self.user_id, self.now_ms))?;
@@ -200,13 +227,30 @@ mod tests {
     #[test]
     fn the_delay_after_failed_logins_grows_up_to_a_quarter_of_an_hour() {
         let limit = LoginLimit { free_failures: 10 };
-        let wait = |failure_count, since_ms| limit.wait_ms(Failures { failure_count, last_failed_at_ms: 0 }, since_ms);
+        let wait = |failure_count, since_ms| {
+            limit.wait_ms(
+                Failures {
+                    failure_count,
+                    last_failed_at_ms: 0,
+                },
+                since_ms,
+            )
+        };
         assert_eq!(wait(9, 0), None);
         assert_eq!(wait(10, 0), Some(30_000));
         assert_eq!(wait(10, 29_000), Some(1_000));
         assert_eq!(wait(10, 30_000), None);
         assert_eq!(wait(11, 0), Some(60_000));
         assert_eq!(wait(99, 0), Some(900_000));
-        assert_eq!(LoginLimit { free_failures: 0 }.wait_ms(Failures { failure_count: 99, last_failed_at_ms: 0 }, 0), None);
+        assert_eq!(
+            LoginLimit { free_failures: 0 }.wait_ms(
+                Failures {
+                    failure_count: 99,
+                    last_failed_at_ms: 0
+                },
+                0
+            ),
+            None
+        );
     }
 }

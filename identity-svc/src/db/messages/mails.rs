@@ -24,7 +24,9 @@ pub(super) fn insert_mail(connection: &mut DbConnection, mail: &MailDraft, user:
     };
     one_time_secrets::insert_secret(connection, &secret)?;
     let job = mail.job(&user.email, &user.username, &user.uid);
-    let payload = job.to_json().map_err(|error| DieselError::SerializationError(Box::new(error)))?;
+    let payload = job
+        .to_json()
+        .map_err(|error| DieselError::SerializationError(Box::new(error)))?;
     let recipient = user.email_key.as_deref().unwrap_or_default();
     insert_outbox_row(connection, mail, recipient, &payload, OutboxState::Waiting)
 }
@@ -107,7 +109,8 @@ impl DbMessage for ConfirmEmail {
 
     fn run(&self, connection: &mut DbConnection) -> QueryResult<bool> {
         let purpose = Purpose::VerifyEmail;
-        let Some(user_id) = one_time_secrets::find_owner(connection, &self.digest, purpose, self.now_ms)? else {
+        let Some(user_id) = one_time_secrets::find_owner(connection, &self.digest, purpose, self.now_ms)?
+        else {
             return Ok(false);
         };
         if !one_time_secrets::delete_live(connection, &self.digest, purpose, user_id, self.now_ms)? {

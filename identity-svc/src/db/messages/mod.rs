@@ -14,11 +14,14 @@ pub use super::queries::outbox::ClaimedJob;
 pub use super::queries::users::User;
 pub use janitor::{DeleteExpired, Deleted};
 pub use login::{
-    ClearLoginFailures, FindLogin, FindLoginWait, FoundLogin, Login, LoginLimit, OpenSession, OpenedSession, RecordLoginFailure,
+    ClearLoginFailures, FindLogin, FindLoginWait, FoundLogin, Login, LoginLimit, OpenSession, OpenedSession,
+    RecordLoginFailure,
 };
 pub use mails::{ConfirmEmail, RequestMail};
 pub use operator::{DeleteUser, FindUserByName, ImportPassword, SetActive};
-pub use outbox::{ClaimOutboxBatch, FindNextDue, MarkDead, MarkPublished, MarkRetry, ReleaseAllClaims, ReleaseClaims};
+pub use outbox::{
+    ClaimOutboxBatch, FindNextDue, MarkDead, MarkPublished, MarkRetry, ReleaseAllClaims, ReleaseClaims,
+};
 pub use passwords::{ChangePassword, FindReset, FoundReset, ResetPassword, ResetToken};
 pub use profile::{FindUser, UpdateProfile, UpdatedProfile};
 pub use registration::{FindTaken, NewSession, NewUser, RegisterUser, Registered, Taken};

@@ -4,8 +4,8 @@ use diesel::QueryResult;
 use shared::secret::Secret;
 
 use crate::db::connection::DbConnection;
-use crate::db::queries::users::{self, User};
 use crate::db::queries::sessions;
+use crate::db::queries::users::{self, User};
 use crate::db::{DbMessage, Mode};
 
 /// Finds an account by username or, when nobody has that name, by address.

@@ -64,13 +64,22 @@ impl DbMessage for FindReset {
     const MODE: Mode = Mode::Read;
 
     fn run(&self, connection: &mut DbConnection) -> QueryResult<FoundReset> {
-        let Some(user) = users::find_by_uid(connection, &self.uid)? else { return Ok(FoundReset::UnknownUid) };
-        let owner = one_time_secrets::find_owner(connection, &self.digest, Purpose::ResetPassword, self.now_ms)?;
+        let Some(user) = users::find_by_uid(connection, &self.uid)? else {
+            return Ok(FoundReset::UnknownUid);
+        };
+        let owner =
+            one_time_secrets::find_owner(connection, &self.digest, Purpose::ResetPassword, self.now_ms)?;
         if owner != Some(user.id) {
             return Ok(FoundReset::BadToken);
         }
-        let token = ResetToken { user_id: user.id, digest: self.digest.clone() };
-        Ok(FoundReset::Good { user: Box::new(user), token })
+        let token = ResetToken {
+            user_id: user.id,
+            digest: self.digest.clone(),
+        };
+        Ok(FoundReset::Good {
+            user: Box::new(user),
+            token,
+        })
     }
 }
 

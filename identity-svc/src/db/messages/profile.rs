@@ -42,7 +42,9 @@ impl DbMessage for UpdateProfile {
     const MODE: Mode = Mode::Write;
 
     fn run(&self, connection: &mut DbConnection) -> QueryResult<UpdatedProfile> {
-        let Some(user) = users::find_by_id(connection, self.user_id)? else { return Ok(UpdatedProfile::UserGone) };
+        let Some(user) = users::find_by_id(connection, self.user_id)? else {
+            return Ok(UpdatedProfile::UserGone);
+        };
         let (username, username_key) = match &self.username {
             Some((username, key)) => (username, key),
             None => (&user.username, &user.username_key),

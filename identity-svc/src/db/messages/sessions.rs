@@ -13,7 +13,10 @@ use crate::db::{DbMessage, Mode};
 /// What can be said of the session behind a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionState {
-    Live { generation: i64, rotated_at_ms: Option<i64> },
+    Live {
+        generation: i64,
+        rotated_at_ms: Option<i64>,
+    },
     Revoked,
 }
 
@@ -41,9 +44,10 @@ impl DbMessage for FindSession {
             user,
             state: match session.revoked_at_ms {
                 Some(_) => SessionState::Revoked,
-                None => {
-                    SessionState::Live { generation: session.generation, rotated_at_ms: session.rotated_at_ms }
-                }
+                None => SessionState::Live {
+                    generation: session.generation,
+                    rotated_at_ms: session.rotated_at_ms,
+                },
             },
         }))
     }
@@ -76,16 +80,24 @@ impl DbMessage for RotateSession {
 
     fn run(&self, connection: &mut DbConnection) -> QueryResult<RotatedSession> {
         let next = self.generation.saturating_add(1);
-        let has_moved =
-            sessions::update_generation(connection, &self.sid, self.generation, self.now_ms, self.expires_at_ms)?;
+        let has_moved = sessions::update_generation(
+            connection,
+            &self.sid,
+            self.generation,
+            self.now_ms,
+            self.expires_at_ms,
+        )?;
         if has_moved {
             return Ok(RotatedSession::To { generation: next });
         }
-        let Some(session) = sessions::find_session(connection, &self.sid)?.filter(|it| it.revoked_at_ms.is_none())
+        let Some(session) =
+            sessions::find_session(connection, &self.sid)?.filter(|it| it.revoked_at_ms.is_none())
         else {
             return Ok(RotatedSession::Revoked);
         };
-        let since_rotation_ms = session.rotated_at_ms.map(|rotated_at_ms| self.now_ms.saturating_sub(rotated_at_ms));
+        let since_rotation_ms = session
+            .rotated_at_ms
+            .map(|rotated_at_ms| self.now_ms.saturating_sub(rotated_at_ms));
         let is_in_grace = since_rotation_ms.is_some_and(|since_ms| since_ms < to_ms(self.grace));
         if session.generation == next && is_in_grace {
             return Ok(RotatedSession::To { generation: next });

@@ -12,7 +12,10 @@ pub fn is_used(connection: &mut DbConnection, jti: &str) -> QueryResult<bool> {
 /// Marks a token as used; a unique violation when it was used before.
 pub fn insert_used(connection: &mut DbConnection, jti: &str, expires_at_ms: i64) -> QueryResult<()> {
     diesel::insert_into(used_legacy_tokens::table)
-        .values((used_legacy_tokens::jti.eq(jti), used_legacy_tokens::expires_at_ms.eq(expires_at_ms)))
+        .values((
+            used_legacy_tokens::jti.eq(jti),
+            used_legacy_tokens::expires_at_ms.eq(expires_at_ms),
+        ))
         .execute(connection)
         .map(drop)
 }

@@ -11,7 +11,11 @@ pub struct Failures {
     pub last_failed_at_ms: i64,
 }
 
-pub fn find_failures(connection: &mut DbConnection, account: &str, address: &str) -> QueryResult<Option<Failures>> {
+pub fn find_failures(
+    connection: &mut DbConnection,
+    account: &str,
+    address: &str,
+) -> QueryResult<Option<Failures>> {
     login_failures::table
         .find((account, address))
         .select((login_failures::failure_count, login_failures::last_failed_at_ms))
@@ -37,19 +41,29 @@ pub fn upsert_failure(
         login_failures::last_failed_at_ms.eq(now_ms),
     );
     if known.is_some() {
-        diesel::update(login_failures::table.find((account, address))).set(row).execute(connection)?;
+        diesel::update(login_failures::table.find((account, address)))
+            .set(row)
+            .execute(connection)?;
     } else {
-        let keys = (login_failures::account.eq(account), login_failures::address.eq(address));
-        diesel::insert_into(login_failures::table).values((keys.0, keys.1, row.0, row.1)).execute(connection)?;
+        let keys = (
+            login_failures::account.eq(account),
+            login_failures::address.eq(address),
+        );
+        diesel::insert_into(login_failures::table)
+            .values((keys.0, keys.1, row.0, row.1))
+            .execute(connection)?;
     }
     Ok(())
 }
 
 pub fn delete_failures(connection: &mut DbConnection, account: &str, address: &str) -> QueryResult<()> {
-    diesel::delete(login_failures::table.find((account, address))).execute(connection).map(drop)
+    diesel::delete(login_failures::table.find((account, address)))
+        .execute(connection)
+        .map(drop)
 }
 
 /// Deletes the rows whose last failure was before `before_ms`; returns how many.
 pub fn delete_old(connection: &mut DbConnection, before_ms: i64) -> QueryResult<usize> {
-    diesel::delete(login_failures::table.filter(login_failures::last_failed_at_ms.lt(before_ms))).execute(connection)
+    diesel::delete(login_failures::table.filter(login_failures::last_failed_at_ms.lt(before_ms)))
+        .execute(connection)
 }

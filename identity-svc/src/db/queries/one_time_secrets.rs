@@ -17,7 +17,10 @@ pub struct InsertSecret<'a> {
 }
 
 pub fn insert_secret(connection: &mut DbConnection, secret: &InsertSecret<'_>) -> QueryResult<()> {
-    diesel::insert_into(one_time_secrets::table).values(secret).execute(connection).map(drop)
+    diesel::insert_into(one_time_secrets::table)
+        .values(secret)
+        .execute(connection)
+        .map(drop)
 }
 
 /// The account that a live secret belongs to.
@@ -58,8 +61,11 @@ pub fn delete_live(
 }
 
 pub fn delete_all_of(connection: &mut DbConnection, user_id: i64, purpose: Purpose) -> QueryResult<usize> {
-    let of_user = one_time_secrets::table
-        .filter(one_time_secrets::user_id.eq(user_id).and(one_time_secrets::purpose.eq(purpose.as_str())));
+    let of_user = one_time_secrets::table.filter(
+        one_time_secrets::user_id
+            .eq(user_id)
+            .and(one_time_secrets::purpose.eq(purpose.as_str())),
+    );
     diesel::delete(of_user).execute(connection)
 }
 
@@ -70,5 +76,6 @@ pub fn delete_expired(connection: &mut DbConnection, before_ms: i64, limit: i64)
         .select(one_time_secrets::digest)
         .limit(limit)
         .load(connection)?;
-    diesel::delete(one_time_secrets::table.filter(one_time_secrets::digest.eq_any(digests))).execute(connection)
+    diesel::delete(one_time_secrets::table.filter(one_time_secrets::digest.eq_any(digests)))
+        .execute(connection)
 }

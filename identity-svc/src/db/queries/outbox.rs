@@ -49,13 +49,26 @@ pub struct ClaimedJob {
 }
 
 pub fn insert_row(connection: &mut DbConnection, row: &InsertOutboxRow<'_>) -> QueryResult<()> {
-    diesel::insert_into(outbox::table).values(row).execute(connection).map(drop)
+    diesel::insert_into(outbox::table)
+        .values(row)
+        .execute(connection)
+        .map(drop)
 }
 
 /// How many mails of a kind were asked for by an address since `since_ms`.
-pub fn count_recent(connection: &mut DbConnection, recipient: &str, kind: &str, since_ms: i64) -> QueryResult<i64> {
+pub fn count_recent(
+    connection: &mut DbConnection,
+    recipient: &str,
+    kind: &str,
+    since_ms: i64,
+) -> QueryResult<i64> {
     outbox::table
-        .filter(outbox::recipient.eq(recipient).and(outbox::kind.eq(kind)).and(outbox::created_at_ms.gt(since_ms)))
+        .filter(
+            outbox::recipient
+                .eq(recipient)
+                .and(outbox::kind.eq(kind))
+                .and(outbox::created_at_ms.gt(since_ms)),
+        )
         .count()
         .get_result(connection)
 }
@@ -71,7 +84,9 @@ pub fn claim_due(
         DbConnection::Sqlite(sqlite) => due_ids(now_ms, limit).load(sqlite)?,
         // Replicas take different rows, without waiting for each other.
         #[cfg(feature = "postgres")]
-        DbConnection::Postgres(postgres) => due_ids(now_ms, limit).for_update().skip_locked().load(postgres)?,
+        DbConnection::Postgres(postgres) => {
+            due_ids(now_ms, limit).for_update().skip_locked().load(postgres)?
+        }
     };
     if due.is_empty() {
         return Ok(Vec::new());
@@ -82,7 +97,12 @@ pub fn claim_due(
     outbox::table
         .filter(outbox::id.eq_any(&due))
         .order(outbox::id)
-        .select((outbox::id, outbox::job_id, outbox::payload, outbox::failed_attempts))
+        .select((
+            outbox::id,
+            outbox::job_id,
+            outbox::payload,
+            outbox::failed_attempts,
+        ))
         .load(connection)
 }
 
@@ -136,8 +156,13 @@ pub fn update_released(connection: &mut DbConnection, ids: &[i64], due_at_ms: i6
 }
 
 pub fn update_all_due(connection: &mut DbConnection, now_ms: i64) -> QueryResult<()> {
-    let waiting = outbox::state.eq(OutboxState::Waiting.as_str()).and(outbox::due_at_ms.gt(now_ms));
-    diesel::update(outbox::table.filter(waiting)).set(outbox::due_at_ms.eq(now_ms)).execute(connection).map(drop)
+    let waiting = outbox::state
+        .eq(OutboxState::Waiting.as_str())
+        .and(outbox::due_at_ms.gt(now_ms));
+    diesel::update(outbox::table.filter(waiting))
+        .set(outbox::due_at_ms.eq(now_ms))
+        .execute(connection)
+        .map(drop)
 }
 
 pub fn update_dead(connection: &mut DbConnection, id: i64, now_ms: i64, reason: &str) -> QueryResult<()> {
@@ -155,7 +180,11 @@ pub fn update_dead(connection: &mut DbConnection, id: i64, now_ms: i64, reason: 
 pub fn delete_finished(connection: &mut DbConnection, before_ms: i64, limit: i64) -> QueryResult<usize> {
     let states = [OutboxState::Published.as_str(), OutboxState::Suppressed.as_str()];
     let ids: Vec<i64> = outbox::table
-        .filter(outbox::state.eq_any(states).and(outbox::finished_at_ms.lt(before_ms)))
+        .filter(
+            outbox::state
+                .eq_any(states)
+                .and(outbox::finished_at_ms.lt(before_ms)),
+        )
         .select(outbox::id)
         .limit(limit)
         .load(connection)?;

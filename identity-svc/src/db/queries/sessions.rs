@@ -6,7 +6,6 @@ use crate::db::connection::DbConnection;
 use crate::db::queries::users::User;
 use crate::db::schema::{sessions, users};
 
-
 /// What decides about a session.
 #[derive(Clone, Debug, Queryable)]
 pub struct Session {
@@ -31,18 +30,35 @@ pub struct InsertSession {
 /// A session and, unless it is gone, its account.
 pub type SessionAndAccount = (Session, Option<User>);
 
-type SessionColumns = (sessions::user_id, sessions::generation, sessions::rotated_at_ms, sessions::revoked_at_ms);
+type SessionColumns = (
+    sessions::user_id,
+    sessions::generation,
+    sessions::rotated_at_ms,
+    sessions::revoked_at_ms,
+);
 
 fn session_columns() -> SessionColumns {
-    (sessions::user_id, sessions::generation, sessions::rotated_at_ms, sessions::revoked_at_ms)
+    (
+        sessions::user_id,
+        sessions::generation,
+        sessions::rotated_at_ms,
+        sessions::revoked_at_ms,
+    )
 }
 
 pub fn insert_session(connection: &mut DbConnection, session: &InsertSession) -> QueryResult<()> {
-    diesel::insert_into(sessions::table).values(session).execute(connection).map(drop)
+    diesel::insert_into(sessions::table)
+        .values(session)
+        .execute(connection)
+        .map(drop)
 }
 
 pub fn find_session(connection: &mut DbConnection, sid: &str) -> QueryResult<Option<Session>> {
-    sessions::table.find(sid).select(session_columns()).first(connection).optional()
+    sessions::table
+        .find(sid)
+        .select(session_columns())
+        .first(connection)
+        .optional()
 }
 
 pub fn find_with_account(connection: &mut DbConnection, sid: &str) -> QueryResult<Option<SessionAndAccount>> {
@@ -64,7 +80,10 @@ pub fn update_generation(
     expires_at_ms: i64,
 ) -> QueryResult<bool> {
     let at_generation = sessions::table.filter(
-        sessions::sid.eq(sid).and(sessions::generation.eq(generation)).and(sessions::revoked_at_ms.is_null()),
+        sessions::sid
+            .eq(sid)
+            .and(sessions::generation.eq(generation))
+            .and(sessions::revoked_at_ms.is_null()),
     );
     let updated = diesel::update(at_generation)
         .set((
@@ -77,10 +96,18 @@ pub fn update_generation(
 }
 
 /// Revokes one session; `false` when it is unknown or was revoked before.
-pub fn update_revoked(connection: &mut DbConnection, sid: &str, reason: &str, now_ms: i64) -> QueryResult<bool> {
+pub fn update_revoked(
+    connection: &mut DbConnection,
+    sid: &str,
+    reason: &str,
+    now_ms: i64,
+) -> QueryResult<bool> {
     let live = sessions::table.filter(sessions::sid.eq(sid).and(sessions::revoked_at_ms.is_null()));
     let updated = diesel::update(live)
-        .set((sessions::revoked_at_ms.eq(Some(now_ms)), sessions::revoked_reason.eq(Some(reason))))
+        .set((
+            sessions::revoked_at_ms.eq(Some(now_ms)),
+            sessions::revoked_reason.eq(Some(reason)),
+        ))
         .execute(connection)?;
     Ok(updated == 1)
 }
@@ -100,7 +127,10 @@ pub fn update_all_revoked(
             .and(sessions::sid.ne(keep.unwrap_or_default())),
     );
     diesel::update(live)
-        .set((sessions::revoked_at_ms.eq(Some(now_ms)), sessions::revoked_reason.eq(Some(reason))))
+        .set((
+            sessions::revoked_at_ms.eq(Some(now_ms)),
+            sessions::revoked_reason.eq(Some(reason)),
+        ))
         .execute(connection)
 }
 

@@ -42,7 +42,10 @@ pub struct InsertUser<'a> {
 }
 
 pub fn insert_user(connection: &mut DbConnection, user: &InsertUser<'_>) -> QueryResult<i64> {
-    diesel::insert_into(users::table).values(user).returning(users::id).get_result(connection)
+    diesel::insert_into(users::table)
+        .values(user)
+        .returning(users::id)
+        .get_result(connection)
 }
 
 pub fn find_by_id(connection: &mut DbConnection, id: i64) -> QueryResult<Option<User>> {
@@ -50,15 +53,24 @@ pub fn find_by_id(connection: &mut DbConnection, id: i64) -> QueryResult<Option<
 }
 
 pub fn find_by_uid(connection: &mut DbConnection, uid: &str) -> QueryResult<Option<User>> {
-    users::table.filter(users::uid.eq(uid)).first(connection).optional()
+    users::table
+        .filter(users::uid.eq(uid))
+        .first(connection)
+        .optional()
 }
 
 pub fn find_by_username(connection: &mut DbConnection, username_key: &str) -> QueryResult<Option<User>> {
-    users::table.filter(users::username_key.eq(username_key)).first(connection).optional()
+    users::table
+        .filter(users::username_key.eq(username_key))
+        .first(connection)
+        .optional()
 }
 
 pub fn find_by_email(connection: &mut DbConnection, email_key: &str) -> QueryResult<Option<User>> {
-    users::table.filter(users::email_key.eq(email_key)).first(connection).optional()
+    users::table
+        .filter(users::email_key.eq(email_key))
+        .first(connection)
+        .optional()
 }
 
 /// Which of a username and an address are taken, in one look.
@@ -68,7 +80,11 @@ pub fn find_taken(
     email_key: &str,
 ) -> QueryResult<Vec<(String, Option<String>)>> {
     users::table
-        .filter(users::username_key.eq(username_key).or(users::email_key.eq(email_key)))
+        .filter(
+            users::username_key
+                .eq(username_key)
+                .or(users::email_key.eq(email_key)),
+        )
         .select((users::username_key, users::email_key))
         .load(connection)
 }
@@ -104,11 +120,17 @@ pub fn update_password(connection: &mut DbConnection, id: i64, new: &str, now_ms
 }
 
 pub fn update_email_verified(connection: &mut DbConnection, id: i64) -> QueryResult<()> {
-    diesel::update(users::table.find(id)).set(users::is_email_verified.eq(true)).execute(connection).map(drop)
+    diesel::update(users::table.find(id))
+        .set(users::is_email_verified.eq(true))
+        .execute(connection)
+        .map(drop)
 }
 
 pub fn update_active(connection: &mut DbConnection, id: i64, is_active: bool) -> QueryResult<()> {
-    diesel::update(users::table.find(id)).set(users::is_active.eq(is_active)).execute(connection).map(drop)
+    diesel::update(users::table.find(id))
+        .set(users::is_active.eq(is_active))
+        .execute(connection)
+        .map(drop)
 }
 
 /// The parts of a profile that its owner may change.
@@ -132,5 +154,7 @@ pub fn update_profile(connection: &mut DbConnection, id: i64, profile: &Profile<
 }
 
 pub fn delete_user(connection: &mut DbConnection, id: i64) -> QueryResult<()> {
-    diesel::delete(users::table.find(id)).execute(connection).map(drop)
+    diesel::delete(users::table.find(id))
+        .execute(connection)
+        .map(drop)
 }
