@@ -60,8 +60,16 @@ impl Settings {
             env.problem(IDENTITY_URL, &format!("is \"{identity_url}\", {error}"));
             UpstreamUrl::nowhere()
         });
+        let listen = env.text(LISTEN, "127.0.0.1:8000");
+        let listen = listen.parse().unwrap_or_else(|_| {
+            env.problem(
+                LISTEN,
+                &format!("is \"{listen}\", not an address and a port such as 127.0.0.1:8000"),
+            );
+            SocketAddr::from(([127, 0, 0, 1], 0))
+        });
         Self {
-            listen: env.parsed(LISTEN, SocketAddr::from(([127, 0, 0, 1], 8000))),
+            listen,
             identity_url,
             other_routes: Vec::new(),
             trusted_proxies: env.parsed("GATEHOUSE_GATEWAY_TRUSTED_PROXIES", TrustedProxies::default()),
@@ -98,7 +106,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "GATEHOUSE_GATEWAY_IDENTITY_URL is \"https://identity\", not of the form http://host:port\n\
-             GATEHOUSE_GATEWAY_LISTEN is \"localhost\": invalid socket address syntax\n\
+             GATEHOUSE_GATEWAY_LISTEN is \"localhost\", not an address and a port such as 127.0.0.1:8000\n\
              GATEHOUSE_GATEWAY_TRUSTED_PROXIES is \"10.0.0.0/40\": \"10.0.0.0/40\" is neither an address nor a network such as 10.0.0.0/8\n\
              GATEHOUSE_GATEWAY_AUTH_REQUESTS_PER_MINUTE is \"many\", not a whole number from 0 to 100000\n\
              GATEHOUSE_GATEWAY_HEADER_SECONDS is \"0\", not a whole number from 1 to 300"

