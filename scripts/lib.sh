@@ -112,11 +112,12 @@ finish() {
   exit 0
 }
 
-# start_process LOG COMMAND...: in the background; its id is in $started_pid.
+# start_process LOG COMMAND...: in the background, with standard error in LOG and standard output beside it; its id is
+# in $started_pid.
 start_process() {
   local log=$1
   shift
-  "$@" >"$log" 2>&1 </dev/null &
+  "$@" >"${log%.log}.out" 2>"$log" </dev/null &
   started_pid=$!
   process_ids+=("$started_pid")
 }

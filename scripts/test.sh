@@ -7,7 +7,7 @@
 # step does not keep the others from running. The last line is "N passed, N failed": the checks of all test runners
 # together, and one failed for a step that failed without a count. Exit status: 1 when any failed.
 #
-# As root on Debian it installs what is missing (compiler, Python); otherwise it says what to install. The suites of
+# As root on Debian it installs what is missing (compiler, libpq, Python); otherwise it says what to install. The suites of
 # conformance and security are optional: they are run when they stand beside the project in ../shared.
 # Environment: GATEHOUSE_PROFILE=dev or release (default) is the build that the suites start.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -86,6 +86,7 @@ counts_of() {
 }
 
 need_cargo
+need_command pg_config libpq-dev # --all-features has PostgreSQL's driver.
 need_command python3 python3 python3-venv
 
 total_passed=0
