@@ -1,11 +1,14 @@
 //! What two services must agree on. Imports no other room of the workspace.
 
+pub mod admin;
 pub mod clock;
 pub mod email_job;
 pub mod env;
 pub mod headers;
+pub mod health;
 pub mod jwt;
 pub mod logging;
+pub mod metrics;
 pub mod pool;
 pub mod queue;
 pub mod random;
