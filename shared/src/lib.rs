@@ -8,6 +8,7 @@ pub mod headers;
 pub mod health;
 pub mod jwt;
 pub mod logging;
+pub mod mail_outcome;
 pub mod metrics;
 pub mod pool;
 pub mod queue;

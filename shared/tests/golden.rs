@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use shared::email_job::{EmailJob, EmailJobError, Link, LinkMail, Mail, SCHEMA};
+use shared::mail_outcome::{self, MailOutcome, MailOutcomeError, MailResult};
 
 fn golden_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -56,10 +57,42 @@ fn expected() -> [EmailJob; 2] {
     ]
 }
 
+/// The file of an outcome. A new variant does not compile until it has one.
+fn outcome_tag(result: &MailResult) -> &'static str {
+    match result {
+        MailResult::Delivered => "mail_outcome.delivered",
+        MailResult::Dead { .. } => "mail_outcome.dead",
+    }
+}
+
+fn expected_outcomes() -> [MailOutcome; 2] {
+    let reason = "gave up after a day: the recipient was refused: 450 4.2.1 mailbox busy".to_owned();
+    [
+        MailOutcome {
+            schema: mail_outcome::SCHEMA,
+            job_id: "0f1e2d3c4b5a69788796a5b4c3d2e1f0".to_owned(),
+            at_ms: 1_767_225_661_234,
+            attempts: 1,
+            result: MailResult::Delivered,
+        },
+        MailOutcome {
+            schema: mail_outcome::SCHEMA,
+            job_id: "f0e1d2c3b4a5968778695a4b3c2d1e0f".to_owned(),
+            at_ms: 1_767_225_662_345,
+            attempts: 24,
+            result: MailResult::Dead { reason },
+        },
+    ]
+}
+
 #[test]
 fn every_golden_file_parses_to_what_it_meant() {
     for job in expected() {
         assert_eq!(EmailJob::from_json(&golden(tag(&job.mail))).unwrap(), job);
+    }
+    for outcome in expected_outcomes() {
+        let file = golden(outcome_tag(&outcome.result));
+        assert_eq!(MailOutcome::from_json(&file).unwrap(), outcome);
     }
 }
 
@@ -67,7 +100,13 @@ fn every_golden_file_parses_to_what_it_meant() {
 fn every_golden_file_is_checked() {
     let checked: BTreeSet<String> = expected()
         .iter()
-        .map(|job| format!("{}.json", tag(&job.mail)))
+        .map(|job| tag(&job.mail))
+        .chain(
+            expected_outcomes()
+                .iter()
+                .map(|outcome| outcome_tag(&outcome.result)),
+        )
+        .map(|tag| format!("{tag}.json"))
         .collect();
     let names = fs::read_dir(golden_folder())
         .unwrap()
@@ -76,10 +115,16 @@ fn every_golden_file_is_checked() {
 }
 
 #[test]
-fn jobs_are_written_as_their_golden_files_say() {
+fn messages_are_written_as_their_golden_files_say() {
     for job in expected() {
         let written: serde_json::Value = serde_json::from_str(&job.to_json().unwrap()).unwrap();
         let golden: serde_json::Value = serde_json::from_slice(&golden(tag(&job.mail))).unwrap();
+        assert_eq!(written, golden);
+    }
+    for outcome in expected_outcomes() {
+        let written: serde_json::Value = serde_json::from_str(&outcome.to_json().unwrap()).unwrap();
+        let golden: serde_json::Value =
+            serde_json::from_slice(&golden(outcome_tag(&outcome.result))).unwrap();
         assert_eq!(written, golden);
     }
 }
@@ -91,6 +136,15 @@ fn a_field_that_a_later_release_adds_is_skipped() {
         value["later"] = 1.into();
         value["mail"][tag(&job.mail)]["later"] = 1.into();
         assert_eq!(EmailJob::from_json(value.to_string().as_bytes()).unwrap(), job);
+    }
+    for outcome in expected_outcomes() {
+        let mut value: serde_json::Value =
+            serde_json::from_slice(&golden(outcome_tag(&outcome.result))).unwrap();
+        value["later"] = 1.into();
+        assert_eq!(
+            MailOutcome::from_json(value.to_string().as_bytes()).unwrap(),
+            outcome
+        );
     }
 }
 
@@ -109,4 +163,11 @@ fn what_is_no_job_is_refused_without_repeating_it() {
     assert!(matches!(error, EmailJobError::Malformed { .. }));
     assert!(!error.to_string().contains("secret"));
     assert!(EmailJob::from_json(b"\xff\x00").is_err());
+
+    let mut value: serde_json::Value = serde_json::from_slice(&golden("mail_outcome.dead")).unwrap();
+    value["schema"] = 2.into();
+    assert!(matches!(
+        MailOutcome::from_json(value.to_string().as_bytes()),
+        Err(MailOutcomeError::UnknownSchema(2))
+    ));
 }

@@ -6,6 +6,13 @@
 //! | `amqp:`, `amqps:` | RabbitMQ | delay queues of the broker |
 
 pub mod in_process;
+mod outcomes;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
+#[cfg(feature = "rabbitmq")]
+pub mod topology;
+
+pub use outcomes::{OutcomeConsumer, OutcomeDelivery};
 
 use std::fmt;
 use std::time::Duration;
