@@ -223,7 +223,7 @@ impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
         let cause = error.to_string();
         match error {
-            DbError::Unavailable(_) | DbError::Dead(_) | DbError::Conflict => Self::Unavailable {
+            DbError::Unavailable(_) | DbError::Conflict => Self::Unavailable {
                 retry_after_seconds: RETRY_AFTER_SECONDS,
                 cause,
             },

@@ -12,9 +12,6 @@ use crate::domain::email_address;
 use crate::domain::field_errors::{FieldErrors, NON_FIELD};
 use crate::domain::texts::Text;
 
-/// The longest address that counts as one at all (Django's `EmailValidator`).
-const MAX_EMAIL_FORM_CHARS: usize = 320;
-
 /// What a client sent for one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FieldValue {
@@ -258,7 +255,7 @@ impl<'a> FieldReader<'a> {
         let Some(address) = address else {
             return String::new();
         };
-        if address.chars().count() > MAX_EMAIL_FORM_CHARS || !email_address::is_valid(&address) {
+        if !email_address::is_valid(&address) {
             self.errors.add(name, Text::BadEmail);
             return String::new();
         }

@@ -39,6 +39,8 @@ impl RequestBody for RegisterRequest {
                     max: email_address::MAX_CHARS,
                 },
             );
+        } else if !fields.is_refused("email") && !email_address::has_deliverable_length(&email) {
+            fields.refuse("email", Text::BadEmail);
         }
         let password1 = fields.required_up_to("password1", password_rules::MAX_CHARS);
         if !fields.is_refused("password1") {
