@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use gateway::ExtraPages;
 use shared::clock::Clock;
 use shared::env::{Env, SettingsError};
@@ -88,14 +88,17 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         .parse()
         .map_err(|error| anyhow!("{identity_url}: {error}"))?;
     let mut gateway = gateway::service::start(gateway_settings, mailbox).await?;
-    greet(
+    let greeting = greet(
         &settings.public_url,
         &settings.data_dir,
         gateway.address,
         identity.address,
         mails_folder.is_some(),
-    )
-    .context("cannot write to standard output")?;
+    );
+    if let Err(error) = greeting {
+        // Nobody reads it; whoever closed standard output did not mean to end the service.
+        log::warn!("cannot write the greeting: {error}");
+    }
     let outcome = tokio::select! {
         signal = shared::shutdown::signal() => {
             log::info!("{signal}: finishing requests, then mails");

@@ -104,17 +104,14 @@ async fn check(rule: Rule, request: &ServiceRequest) -> Result<Passed, ApiError>
 }
 
 /// Whether `application/json` is among what the client takes. Parameters, `q` included, are not looked at (as in
-/// Django REST framework); no header means anything.
+/// Django REST framework); no header means anything, an empty one nothing.
 fn accepts_json(headers: &HeaderMap) -> bool {
     let mut is_given = false;
     for value in headers.get_all(header::ACCEPT) {
+        is_given = true;
         let Ok(text) = value.to_str() else { continue };
         for range in text.split(',') {
             let range = range.split(';').next().unwrap_or_default().trim();
-            if range.is_empty() {
-                continue;
-            }
-            is_given = true;
             if ["application/json", "application/*", "*/*"]
                 .iter()
                 .any(|good| range.eq_ignore_ascii_case(good))
@@ -151,7 +148,6 @@ mod tests {
             accepts_json(&headers)
         };
         for good in [
-            "",
             "*/*",
             "application/*;q=0.1",
             "text/html, Application/JSON;version=9",
@@ -160,7 +156,7 @@ mod tests {
             assert!(accepts(&[good]), "{good}");
         }
         assert!(accepts(&[]) && accepts(&["text/html", "application/json"]));
-        for bad in ["text/html", "application/xml", "image/*", "nonsense", "*"] {
+        for bad in ["", "text/html", "application/xml", "image/*", "nonsense", "*"] {
             assert!(!accepts(&[bad]), "{bad}");
         }
     }

@@ -1,0 +1,104 @@
+//! Starts that must fail: one clear sentence, a non-zero exit, no panic.
+
+use std::fs;
+use std::net::TcpListener;
+
+use crate::server::{Folder, Server, program, run};
+
+/// What the program says when it does not start.
+fn refusal(data: &Folder, settings: &[(&str, &str)]) -> (i32, String) {
+    let output = run(program(data.path())
+        .envs(settings.iter().copied())
+        .env("GATEHOUSE_LOG", "error"));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!text.contains("panicked"), "{text}");
+    (output.status.code().unwrap(), text.trim().to_owned())
+}
+
+#[test]
+fn wrong_settings_are_refused_all_at_once() {
+    let settings = [
+        ("GATEHOUSE_IDENTITY_BCRYPT_COST", "99"),
+        ("GATEHOUSE_IDENTITY_VERIFY_URL", "https://app.test/confirm"),
+        ("GATEHOUSE_MAILER_SENDER_URL", "pigeon:loft"),
+        ("GATEHOUSE_GATEWAY_LISTEN", "everywhere"),
+        ("GATEHOUSE_IDENTITY_ACES_TOKEN_SECONDS", "300"),
+    ];
+    let (code, text) = refusal(&Folder::new(), &settings);
+    assert_eq!(code, 2);
+    for (name, _) in settings {
+        assert!(text.contains(name), "{name} is not in: {text}");
+    }
+    assert_eq!(text.lines().count(), settings.len(), "{text}");
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, text) = refusal(&Folder::new(), &[("GATEHOUSE_GATEWAY_LISTEN", &address)]);
+    assert_eq!(code, 1);
+    assert!(text.contains(&address) && text.contains("in use"), "{text}");
+}
+
+#[test]
+fn a_damaged_keys_file_is_named_and_not_quoted() {
+    let data = Folder::new();
+    fs::write(data.path().join("keys.json"), "{\"keys\": [\"hush\"").unwrap();
+    let (code, text) = refusal(&data, &[]);
+    assert_eq!(code, 1);
+    assert!(
+        text.contains("keys.json is damaged") && !text.contains("hush"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused() {
+    let data = Folder::new();
+    fs::write(
+        data.path().join("gatehouse.sqlite3"),
+        "this is no database, only text that is long enough",
+    )
+    .unwrap();
+    let (code, text) = refusal(&data, &[]);
+    assert_eq!(code, 1);
+    assert!(text.contains("gatehouse.sqlite3"), "{text}");
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_made_is_named() {
+    let data = Folder::new();
+    fs::write(data.path().join("file"), "").unwrap();
+    let inside = data.path().join("file/data");
+    let (code, text) = refusal(&data, &[("GATEHOUSE_DATA_DIR", inside.to_str().unwrap())]);
+    assert_eq!(code, 1);
+    assert!(text.contains("file/data"), "{text}");
+}
+
+#[test]
+fn a_template_with_a_mistake_is_named_with_its_line() {
+    let data = Folder::new();
+    let folder = data.path().join("templates/en/verify_email");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("body.txt"), "Hello\n{{ link \n").unwrap();
+    let templates = data.path().join("templates");
+    let (code, text) = refusal(
+        &data,
+        &[("GATEHOUSE_MAILER_TEMPLATES_DIR", templates.to_str().unwrap())],
+    );
+    assert_ne!(code, 0);
+    assert!(text.contains("body.txt") && text.contains('2'), "{text}");
+}
+
+#[test]
+fn bad_input_to_a_running_server_changes_nothing() {
+    let server = Server::start();
+    let bad =
+        serde_json::json!({ "username": "a b", "email": "nope", "password1": "1234567", "password2": 5 });
+    let answer = server.post("registration/", &bad);
+    assert_eq!(answer.status, 400);
+    let fields: Vec<String> = answer.json().as_object().unwrap().keys().cloned().collect();
+    assert_eq!(fields, ["username", "email", "password1"]);
+    assert!(server.mails("nope").is_empty());
+}
