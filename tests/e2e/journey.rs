@@ -67,7 +67,8 @@ fn live(server: &Server) -> Vec<String> {
     let token = last_segment(&reset_link).to_owned();
     let uid = last_segment(reset_link.strip_suffix(&format!("/{token}")).unwrap()).to_owned();
     let reset = json!({ "uid": uid, "token": token, "new_password1": PASSWORD, "new_password2": PASSWORD });
-    assert_eq!(server.post("password/reset/confirm/", &reset).status, 200);
+    let done = server.post("password/reset/confirm/", &reset);
+    assert_eq!(done.status, 200, "{}", done.body);
     assert_eq!(server.login("ann", NEW_PASSWORD).status, 400);
     assert_eq!(server.login("ann", PASSWORD).status, 200);
 

@@ -161,7 +161,8 @@ impl Server {
                 // Quoted-printable breaks long lines with a `=`.
                 let mail = mail.replace("=\r\n", "").replace("=\n", "");
                 let start = mail.find("http://gatehouse.test").unwrap() + "http://gatehouse.test".len();
-                return mail[start..].split_whitespace().next().unwrap().to_owned();
+                let ends = |char: char| char.is_whitespace() || char == '"';
+                return mail[start..].split(ends).next().unwrap().to_owned();
             }
             assert!(
                 Instant::now() < deadline,
