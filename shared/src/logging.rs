@@ -35,6 +35,11 @@ impl LogSettings {
 /// Starts logging to standard error. A second call (tests, embedded mode) changes nothing.
 pub fn start(settings: &LogSettings) {
     let mut builder = env_logger::Builder::new();
+    // The AMQP client tells every lost connection several times, and prints whole messages, links included, when the broker
+    // returns one. What an operator needs of it our own lines say.
+    for library in ["lapin", "lapin::returned_messages", "amq_protocol"] {
+        builder.filter_module(library, log::LevelFilter::Off);
+    }
     builder.parse_filters(&settings.filter);
     if settings.format == LogFormat::Json {
         builder.format(|out, record| {

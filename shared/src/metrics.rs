@@ -130,7 +130,7 @@ impl Registry {
         }
     }
 
-    /// A gauge whose value is asked for when the metrics are read.
+    /// A gauge whose value is asked for when the metrics are read. Registered again, the new one counts.
     pub fn gauge_of(
         &self,
         name: &'static str,
@@ -138,7 +138,8 @@ impl Registry {
         labels: Labels<'_>,
         value: impl Fn() -> f64 + Send + Sync + 'static,
     ) {
-        self.register(name, help, labels, Instrument::Computed(Arc::new(value)));
+        let computed = Instrument::Computed(Arc::new(value));
+        self.register_over(name, help, labels, computed, true);
     }
 
     /// Durations; the name ends in `_seconds`.
@@ -163,6 +164,17 @@ impl Registry {
         labels: Labels<'_>,
         made: Instrument,
     ) -> Instrument {
+        self.register_over(name, help, labels, made, false)
+    }
+
+    fn register_over(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        labels: Labels<'_>,
+        made: Instrument,
+        replaces: bool,
+    ) -> Instrument {
         let labels = labels
             .iter()
             .map(|(label, value)| format!("{label}=\"{}\"", escaped(value)))
@@ -174,8 +186,11 @@ impl Registry {
             families.push(Family { name, help, series });
             return made;
         };
-        let known = family.series.iter().find(|(others, _)| *others == labels);
+        let known = family.series.iter_mut().find(|(others, _)| *others == labels);
         if let Some((_, instrument)) = known {
+            if replaces {
+                instrument.clone_from(&made);
+            }
             return instrument.clone();
         }
         family.series.push((labels, made.clone()));

@@ -55,6 +55,8 @@ pub enum PublishError {
 #[derive(Clone, Debug)]
 pub enum Publisher {
     InProcess(in_process::Publisher),
+    #[cfg(feature = "rabbitmq")]
+    RabbitMq(rabbitmq::Publisher),
 }
 
 impl Publisher {
@@ -65,21 +67,84 @@ impl Publisher {
     pub async fn publish(&self, message: Message) -> Result<(), PublishError> {
         match self {
             Self::InProcess(publisher) => publisher.publish(message).await,
+            #[cfg(feature = "rabbitmq")]
+            Self::RabbitMq(publisher) => publisher.publish(message).await,
+        }
+    }
+
+    /// Whether a job can be published now; for readiness.
+    ///
+    /// # Errors
+    /// Why not; one sentence.
+    pub fn status(&self) -> Result<(), String> {
+        match self {
+            Self::InProcess(_) => Ok(()),
+            #[cfg(feature = "rabbitmq")]
+            Self::RabbitMq(publisher) => publisher.status(),
+        }
+    }
+
+    /// Waits for the confirms of what is under way, and says good-bye. To be called when nothing is published any more.
+    #[cfg_attr(
+        not(feature = "rabbitmq"),
+        expect(clippy::unused_async, reason = "only a broker is waited for")
+    )]
+    pub async fn close(&self) {
+        match self {
+            // The consuming half ends when the last publisher is dropped.
+            Self::InProcess(_) => {}
+            #[cfg(feature = "rabbitmq")]
+            Self::RabbitMq(publisher) => publisher.close().await,
         }
     }
 }
+
+/// A question that can be asked at any time.
+pub type Status = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// The half that mailer-svc's `JobConsumer` holds.
 #[derive(Debug)]
 pub enum Consumer {
     InProcess(in_process::Consumer),
+    #[cfg(feature = "rabbitmq")]
+    RabbitMq(rabbitmq::Consumer),
 }
 
 impl Consumer {
-    /// The next job; `None` when the transport has ended for good (its publishers are gone).
+    /// The next job; `None` when the transport has ended for good (its publishers are gone). Safe to cancel: no job is lost.
     pub async fn next(&mut self) -> Option<Delivery> {
         match self {
             Self::InProcess(consumer) => consumer.next().await.map(Delivery::InProcess),
+            #[cfg(feature = "rabbitmq")]
+            Self::RabbitMq(consumer) => {
+                let delivery = consumer.next().await?;
+                Some(Delivery::RabbitMq(Box::new(delivery)))
+            }
+        }
+    }
+
+    /// What readiness asks: whether jobs can be taken now, or why not, in one sentence. Outlives the consumer.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::InProcess(_) => Box::new(|| Ok(())),
+            #[cfg(feature = "rabbitmq")]
+            Self::RabbitMq(consumer) => {
+                let status = consumer.status();
+                Box::new(move || status.check())
+            }
+        }
+    }
+
+    /// Takes no more jobs and says good-bye. To be called when every delivery has had its end.
+    #[cfg_attr(
+        not(feature = "rabbitmq"),
+        expect(clippy::unused_async, reason = "only a broker is waited for")
+    )]
+    pub async fn close(self) {
+        match self {
+            Self::InProcess(_) => {}
+            #[cfg(feature = "rabbitmq")]
+            Self::RabbitMq(consumer) => consumer.close().await,
         }
     }
 }
@@ -88,36 +153,55 @@ impl Consumer {
 #[derive(Debug)]
 pub enum Delivery {
     InProcess(in_process::Delivery),
+    #[cfg(feature = "rabbitmq")]
+    RabbitMq(Box<rabbitmq::Delivery>),
 }
 
 impl Delivery {
     pub fn message(&self) -> &Message {
         match self {
             Self::InProcess(delivery) => delivery.message(),
+            #[cfg(feature = "rabbitmq")]
+            Self::RabbitMq(delivery) => delivery.message(),
         }
     }
 
     /// The mail was taken by its SMTP server (or need not be sent).
-    #[expect(clippy::unused_async, reason = "a broker answers, the channel does not")]
+    #[cfg_attr(
+        not(feature = "rabbitmq"),
+        expect(clippy::unused_async, reason = "only a broker is waited for")
+    )]
     pub async fn ack(self) {
         match self {
             Self::InProcess(delivery) => delivery.finish(Ok(())),
+            #[cfg(feature = "rabbitmq")]
+            Self::RabbitMq(delivery) => delivery.ack().await,
         }
     }
 
     /// Not now; deliver again after about `after`.
-    #[expect(clippy::unused_async, reason = "a broker answers, the channel does not")]
+    #[cfg_attr(
+        not(feature = "rabbitmq"),
+        expect(clippy::unused_async, reason = "only a broker is waited for")
+    )]
     pub async fn retry(self, after: Duration, reason: String) {
         match self {
             Self::InProcess(delivery) => delivery.finish(Err(PublishError::Retry { after, reason })),
+            #[cfg(feature = "rabbitmq")]
+            Self::RabbitMq(delivery) => delivery.retry(after, reason).await,
         }
     }
 
     /// Never; keep it for the operator, with the reason.
-    #[expect(clippy::unused_async, reason = "a broker answers, the channel does not")]
+    #[cfg_attr(
+        not(feature = "rabbitmq"),
+        expect(clippy::unused_async, reason = "only a broker is waited for")
+    )]
     pub async fn dead_letter(self, reason: String) {
         match self {
             Self::InProcess(delivery) => delivery.finish(Err(PublishError::Dead { reason })),
+            #[cfg(feature = "rabbitmq")]
+            Self::RabbitMq(delivery) => delivery.dead_letter(reason).await,
         }
     }
 }

@@ -44,9 +44,9 @@ enum Ends {
 impl OutcomeDelivery {
     /// For tests: an outcome, and what resolves when it is acknowledged.
     pub fn in_process(outcome: MailOutcome) -> (Self, oneshot::Receiver<()>) {
-        let (acker, acked) = oneshot::channel();
+        let (acker, acknowledged) = oneshot::channel();
         let ends = Ends::InProcess(acker);
-        (Self { outcome, ends }, acked)
+        (Self { outcome, ends }, acknowledged)
     }
 
     #[cfg(feature = "rabbitmq")]

@@ -1,0 +1,185 @@
+//! Owns:      one connection to the broker, and its return: what the publishing and the consuming task have in common.
+//! Receives:  the end (`Shutdown`).      Replies: [`LinkState`], as shared state.
+//! Bound:     one attempt at a time, the next after 0.2 to 10 s, with jitter.
+//! On panic:  the task ends; its handles say so.      On stop: the session ends as it sees fit, then says good-bye.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lapin::Channel;
+use tokio::sync::watch;
+
+use super::connection::{ConnectError, Open};
+use super::url::BrokerUrl;
+use crate::queue::topology::Topology;
+use crate::random;
+use crate::shutdown::Shutdown;
+
+const FIRST_BACKOFF_MS: u64 = 200;
+const LONGEST_BACKOFF_MS: u64 = 10_000;
+/// A connection that lasted this long was a good one: the backoff begins anew.
+const GOOD_AGE: Duration = Duration::from_secs(5);
+
+/// Whether there is a usable connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// The first attempt is under way.
+    Starting,
+    Up,
+    /// Why not; one sentence.
+    Down(String),
+}
+
+impl LinkState {
+    pub fn is_up(&self) -> bool {
+        *self == Self::Up
+    }
+}
+
+/// How a session ended.
+pub enum Ended {
+    Stopped,
+    Lost(String),
+}
+
+/// What is done with a connection while it lasts.
+pub trait Session: Send {
+    /// Works until the connection is of no more use, or until the end is asked for. Says [`Signals::up`] when all is set up.
+    fn run(
+        &mut self,
+        open: &Open,
+        channel: Channel,
+        signals: &mut Signals,
+    ) -> impl Future<Output = Ended> + Send;
+
+    /// The connection is lost.
+    fn lost(&mut self, reason: &str);
+}
+
+/// What a session hears and says.
+pub struct Signals {
+    pub shutdown: Shutdown,
+    /// What the connection is for, in log lines.
+    role: &'static str,
+    broker: String,
+    state: watch::Sender<LinkState>,
+}
+
+impl Signals {
+    pub fn up(&self) {
+        if !self.state.borrow().is_up() {
+            log::info!("{}: connected to the broker at {}", self.role, self.broker);
+            self.state.send_replace(LinkState::Up);
+        }
+    }
+
+    /// Says so once, not at every attempt.
+    pub fn down(&self, reason: String) {
+        let next = LinkState::Down(reason);
+        if *self.state.borrow() != next {
+            if let LinkState::Down(reason) = &next {
+                log::warn!("{}: {reason}", self.role);
+            }
+            self.state.send_replace(next);
+        }
+    }
+}
+
+pub struct Keeper {
+    url: BrokerUrl,
+    topology: Arc<Topology>,
+    signals: Signals,
+}
+
+impl Keeper {
+    pub fn new(
+        url: BrokerUrl,
+        role: &'static str,
+        topology: Arc<Topology>,
+        shutdown: Shutdown,
+    ) -> (Self, watch::Receiver<LinkState>) {
+        let (state, states) = watch::channel(LinkState::Starting);
+        let signals = Signals {
+            shutdown,
+            role,
+            broker: url.shown().to_owned(),
+            state,
+        };
+        let keeper = Self {
+            url,
+            topology,
+            signals,
+        };
+        (keeper, states)
+    }
+
+    /// Opens the connection, runs `session` on it, and again, until the end is asked for.
+    pub async fn keep(mut self, mut session: impl Session) {
+        let mut failure_count: u32 = 0;
+        let mut shutdown = self.signals.shutdown.clone();
+        loop {
+            let opened = tokio::select! {
+                biased;
+                () = shutdown.requested() => break,
+                opened = self.open() => opened,
+            };
+            let reason = match opened {
+                Ok((open, channel)) => {
+                    let begun = Instant::now();
+                    match session.run(&open, channel, &mut self.signals).await {
+                        Ended::Stopped => {
+                            open.close().await;
+                            break;
+                        }
+                        Ended::Lost(reason) => {
+                            if begun.elapsed() >= GOOD_AGE {
+                                failure_count = 0;
+                            }
+                            reason
+                        }
+                    }
+                }
+                Err(error) => error.to_string(),
+            };
+            self.signals.down(reason.clone());
+            session.lost(&reason);
+            let pause = backoff(failure_count);
+            failure_count = failure_count.saturating_add(1);
+            tokio::select! {
+                () = shutdown.requested() => break,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        session.lost("stopped");
+        self.signals
+            .state
+            .send_replace(LinkState::Down("stopped".to_owned()));
+    }
+
+    async fn open(&self) -> Result<(Open, Channel), ConnectError> {
+        let name = format!("gatehouse: {}", self.signals.role);
+        let open = Open::connect(&self.url, &name).await?;
+        let channel = open.prepared_channel(&self.url, &self.topology).await?;
+        Ok((open, channel))
+    }
+}
+
+/// Between half and the whole of a time that doubles.
+fn backoff(failure_count: u32) -> Duration {
+    let doubled = FIRST_BACKOFF_MS.saturating_mul(2_u64.saturating_pow(failure_count));
+    let longest = doubled.min(LONGEST_BACKOFF_MS);
+    Duration::from_millis(longest / 2 + random::below(longest / 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_backoff_doubles_to_ten_seconds_and_has_jitter() {
+        for (failures, longest) in [(0, 200), (1, 400), (5, 6400), (6, 10_000), (u32::MAX, 10_000)] {
+            let pause = backoff(failures).as_millis();
+            assert!((longest / 2..=longest).contains(&pause), "{failures}: {pause}");
+        }
+    }
+}
