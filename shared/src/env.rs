@@ -24,13 +24,13 @@ pub struct Env {
 pub struct SettingsError(pub Vec<String>);
 
 impl Env {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the place that the rule points to"
-    )]
+    /// Values that are no Unicode cannot be settings of ours, and are left out.
     pub fn from_process() -> Self {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
         Self {
-            variables: std::env::vars().collect(),
+            variables: std::env::vars_os().filter_map(text).collect(),
             ..Self::default()
         }
     }
