@@ -7,12 +7,12 @@ pub mod domain;
 mod http;
 mod janitor;
 pub mod mail_draft;
-mod outbox;
+pub mod outbox;
 mod pages;
 pub mod passwords;
 pub mod service;
 mod settings;
 pub mod tokens;
 
-pub use service::{Running, StartError};
+pub use service::{Queues, Running, StartError};
 pub use settings::{EmailVerification, QueueUrl, Settings};

@@ -8,16 +8,17 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use shared::clock::Clock;
-use shared::queue::Publisher;
+use shared::queue::{OutcomeConsumer, Publisher};
 use shared::shutdown::{self, ShutdownTrigger};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::db::{Db, OpenError};
+use crate::db::messages::ReleaseAllClaims;
+use crate::db::{DatabaseState, DatabaseUrl, DatabaseWatch, Db, OpenError};
 use crate::domain::languages::{Catalogue, CatalogueError};
 use crate::http::{self, ApiError, AppState};
 use crate::janitor::Janitor;
-use crate::outbox::{OutboxRelay, RelaySettings};
+use crate::outbox::{OutboxRelay, OutcomeRecorder, RelayMetrics, RelaySettings};
 use crate::pages;
 use crate::passwords::Passwords;
 use crate::settings::{QueueUrl, Settings};
@@ -39,14 +40,35 @@ pub enum StartError {
     Outbox(#[from] crate::db::DbError),
 }
 
+/// The queue between identity-svc and mailer-svc, as identity-svc holds it.
+pub struct Queues {
+    pub publisher: Publisher,
+    /// `None`: the publisher tells the outcomes itself, as in-process queues do.
+    pub outcomes: Option<OutcomeConsumer>,
+}
+
+impl From<Publisher> for Queues {
+    fn from(publisher: Publisher) -> Self {
+        Self {
+            publisher,
+            outcomes: None,
+        }
+    }
+}
+
 /// A running identity-svc.
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
+    pub db: Db,
+    pub database_state: watch::Receiver<DatabaseState>,
+    pub relay_metrics: Arc<RelayMetrics>,
     server: ServerHandle,
     server_ended: JoinHandle<std::io::Result<()>>,
     actors: ShutdownTrigger,
+    database_ended: oneshot::Receiver<Option<OpenError>>,
     relay_ended: oneshot::Receiver<()>,
+    recorder_ended: Option<oneshot::Receiver<()>>,
     janitor_ended: oneshot::Receiver<()>,
 }
 
@@ -59,10 +81,15 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 ///
 /// # Errors
 /// See [`StartError`]; nothing is left running then.
-pub async fn start(settings: Settings, clock: Clock, publisher: Publisher) -> Result<Running, StartError> {
+pub async fn start(
+    settings: Settings,
+    clock: Clock,
+    queues: impl Into<Queues>,
+) -> Result<Running, StartError> {
+    let Queues { publisher, outcomes } = queues.into();
     let texts = Arc::new(Catalogue::compiled_in()?);
     let now_ms = clock.now_ms();
-    settings.database_url.migrate()?;
+    let database_state = prepare(&settings.database_url)?;
     let tokens = Tokens::start(settings.tokens.clone(), now_ms)?;
     let listen = |reason: std::io::Error| StartError::Listen {
         address: settings.listen.clone(),
@@ -74,20 +101,27 @@ pub async fn start(settings: Settings, clock: Clock, publisher: Publisher) -> Re
     let relay_settings = relay_settings(&settings);
     if settings.queue_url == QueueUrl::Memory {
         // One process owns this outbox: what an earlier run had claimed is free.
-        db.call(crate::db::messages::ReleaseAllClaims { now_ms }).await?;
+        db.call(ReleaseAllClaims { now_ms }).await?;
     }
     let (actors, signal) = shutdown::channel();
+    let url = settings.database_url.clone();
+    let (database_state, database_ended) =
+        DatabaseWatch::start(db.clone(), url, database_state, signal.clone());
+    let relay_metrics = Arc::<RelayMetrics>::default();
     let relay_ended = OutboxRelay::start(
         db.clone(),
         publisher,
         clock.clone(),
         relay_settings,
+        relay_metrics.clone(),
         signal.clone(),
     );
+    let recorder_ended =
+        outcomes.map(|outcomes| OutcomeRecorder::start(db.clone(), outcomes, signal.clone()));
     let janitor_ended = Janitor::start(db.clone(), tokens.clone(), clock.clone(), signal);
     let passwords = Passwords::start(settings.hash_threads, settings.bcrypt_cost, settings.hash_queue);
     let state = AppState {
-        db,
+        db: db.clone(),
         passwords,
         tokens,
         clock,
@@ -116,12 +150,29 @@ pub async fn start(settings: Settings, clock: Clock, publisher: Publisher) -> Re
     let server_ended = actix_web::rt::spawn(server);
     Ok(Running {
         address,
+        db,
+        database_state,
+        relay_metrics,
         server: handle,
         server_ended,
         actors,
+        database_ended,
         relay_ended,
+        recorder_ended,
         janitor_ended,
     })
+}
+
+/// A database that is away delays nothing but what needs it; one that is wrong ends the start.
+fn prepare(url: &DatabaseUrl) -> Result<DatabaseState, OpenError> {
+    match url.prepare() {
+        Ok(()) => Ok(Ok(())),
+        Err(error @ OpenError::Unreachable { .. }) => {
+            log::warn!("{error}; starting without it, not ready");
+            Ok(Err(error.to_string()))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn relay_settings(settings: &Settings) -> RelaySettings {
@@ -130,10 +181,12 @@ fn relay_settings(settings: &Settings) -> RelaySettings {
         QueueUrl::Memory => RelaySettings {
             in_flight: 32,
             claim: Duration::from_secs(600),
+            takes_when_delivered: true,
         },
         QueueUrl::Amqp(_) => RelaySettings {
             in_flight: 512,
             claim: Duration::from_secs(60),
+            takes_when_delivered: false,
         },
     }
 }
@@ -143,7 +196,12 @@ impl Running {
     pub async fn ended(&mut self) -> String {
         tokio::select! {
             _ = &mut self.server_ended => "the HTTP server of identity-svc has ended".to_owned(),
+            error = &mut self.database_ended => match error {
+                Ok(Some(error)) => error.to_string(),
+                Ok(None) | Err(_) => "the watch over the database has ended".to_owned(),
+            },
             _ = &mut self.relay_ended => "the outbox relay has ended".to_owned(),
+            () = ended(&mut self.recorder_ended) => "the recorder of mail outcomes has ended".to_owned(),
             _ = &mut self.janitor_ended => "the janitor has ended".to_owned(),
         }
     }
@@ -152,8 +210,26 @@ impl Running {
     pub async fn stop(self) {
         self.server.stop(true).await;
         self.actors.trigger();
-        // Either has ended, or its panic was logged.
-        let _ = self.relay_ended.await;
-        let _ = self.janitor_ended.await;
+        end_of(self.relay_ended).await;
+        if let Some(recorder_ended) = self.recorder_ended {
+            end_of(recorder_ended).await;
+        }
+        end_of(self.database_ended).await;
+        end_of(self.janitor_ended).await;
+    }
+}
+
+/// Either it has ended, or its panic was logged. It may have ended before, and was heard then.
+async fn end_of<T>(part: oneshot::Receiver<T>) {
+    if !part.is_terminated() {
+        let _ = part.await;
+    }
+}
+
+async fn ended(part: &mut Option<oneshot::Receiver<()>>) {
+    match part {
+        // Either it has ended, or it has panicked: an end as well.
+        Some(part) => drop(part.await),
+        None => std::future::pending().await,
     }
 }

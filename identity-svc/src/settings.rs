@@ -56,11 +56,11 @@ impl std::fmt::Display for QueueUrl {
 pub struct Settings {
     /// `GATEHOUSE_IDENTITY_LISTEN` (default `127.0.0.1:8001`).
     pub listen: String,
-    /// `GATEHOUSE_IDENTITY_DATABASE_URL`; required.
+    /// `GATEHOUSE_IDENTITY_DATABASE_URL` or `.._FILE`; required.
     pub database_url: DatabaseUrl,
     /// `GATEHOUSE_IDENTITY_DATABASE_CONNECTIONS` (default 8).
     pub database_connections: u32,
-    /// `GATEHOUSE_IDENTITY_QUEUE_URL`; required.
+    /// `GATEHOUSE_IDENTITY_QUEUE_URL` or `.._FILE`; required.
     pub queue_url: QueueUrl,
     /// `GATEHOUSE_IDENTITY_EMAIL_VERIFICATION`: `optional` (default) or `mandatory`.
     pub email_verification: EmailVerification,
@@ -113,13 +113,13 @@ impl Settings {
         };
         Self {
             listen: env.text("GATEHOUSE_IDENTITY_LISTEN", "127.0.0.1:8001"),
-            database_url: required(
+            database_url: required_url(
                 env,
                 "GATEHOUSE_IDENTITY_DATABASE_URL",
                 DatabaseUrl::Sqlite(PathBuf::new()),
             ),
             database_connections: small("DATABASE_CONNECTIONS", 8, 1..=200),
-            queue_url: required(env, "GATEHOUSE_IDENTITY_QUEUE_URL", QueueUrl::Memory),
+            queue_url: required_url(env, "GATEHOUSE_IDENTITY_QUEUE_URL", QueueUrl::Memory),
             email_verification: env.choice(
                 "GATEHOUSE_IDENTITY_EMAIL_VERIFICATION",
                 EmailVerification::Optional,
@@ -145,14 +145,18 @@ impl Settings {
     }
 }
 
-fn required<T: FromStr<Err = &'static str>>(env: &Env, name: &str, otherwise: T) -> T {
-    if env
-        .required(name, "there is no default outside embedded mode")
-        .is_empty()
-    {
+/// A URL that may hold a password: also from a file, and never repeated.
+fn required_url<T: FromStr<Err = &'static str>>(env: &Env, name: &str, otherwise: T) -> T {
+    let Some(url) = env.secret(name) else {
+        if env.optional(&format!("{name}_FILE")).is_none() {
+            env.problem(name, "is required: there is no default outside embedded mode");
+        }
         return otherwise;
-    }
-    env.parsed(name, otherwise)
+    };
+    url.expose().parse().unwrap_or_else(|error| {
+        env.problem(name, &format!("cannot be used: {error}"));
+        otherwise
+    })
 }
 
 fn token_settings(env: &Env) -> TokenSettings {

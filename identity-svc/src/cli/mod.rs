@@ -2,6 +2,8 @@
 //! a running server or without one.
 
 mod keys;
+mod mail;
+mod migrate;
 mod users;
 
 use std::io::Write;
@@ -20,6 +22,15 @@ pub enum Command {
     /// List and rotate the keys that tokens are signed with
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Ask what became of mails
+    #[command(subcommand)]
+    Mail(mail::MailCommand),
+    /// Bring the database's tables to the form of this release, one process at a time
+    Migrate {
+        /// Change nothing; fail unless they have it
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 /// Why a command failed. One sentence for the operator.
@@ -27,6 +38,10 @@ pub enum Command {
 pub enum CommandError {
     #[error("there is no account named {0}")]
     NoSuchUser(String),
+    #[error(
+        "there is no mail to {0} and no job of that name; finished ones are kept for a week, dead ones for a month"
+    )]
+    NoSuchMail(String),
     #[error("this is no password hash that can be imported: {0}")]
     BadHash(String),
     #[error(transparent)]
@@ -54,5 +69,7 @@ pub fn run(
     match command {
         Command::Users(command) => users::run(command, settings, clock, out),
         Command::Keys(command) => keys::run(command, settings, clock, out),
+        Command::Mail(command) => mail::run(command, settings, out),
+        Command::Migrate { check } => migrate::run(*check, settings, out),
     }
 }

@@ -39,7 +39,7 @@ pub fn run(
     clock: &Clock,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
-    settings.database_url.migrate()?;
+    settings.database_url.prepare()?;
     let mut connection = settings.database_url.connect()?;
     let connection = &mut connection;
     let now_ms = clock.now_ms();
@@ -95,7 +95,8 @@ fn get_user(connection: &mut DbConnection, name: &str) -> Result<User, CommandEr
 }
 
 fn write<M: DbMessage>(connection: &mut DbConnection, message: &M) -> Result<M::Output, CommandError> {
-    Ok(connection.write(|connection| message.run(connection))?)
+    let outcome = connection.write(|connection| message.run(connection));
+    Ok(outcome.map_err(diesel::result::Error::from)?)
 }
 
 fn show(user: &User, out: &mut dyn Write) -> Result<(), CommandError> {

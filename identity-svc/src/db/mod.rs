@@ -3,19 +3,21 @@
 pub mod connection;
 mod executor;
 pub mod messages;
+mod migrations;
 mod queries;
 mod schema;
+mod url;
+mod watch;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::SyncArbiter;
-use diesel::r2d2;
 use shared::pool::{Pool, PoolError};
 
-pub use connection::{DatabaseUrl, OpenError};
-use connection::{DbConnection, Manager};
+use connection::DbConnection;
 use executor::{DEADLINE, DbExecutor, Run};
+pub use url::{DatabaseUrl, OpenError};
+pub use watch::{DatabaseState, DatabaseWatch};
 
 /// Whether a message may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +34,8 @@ pub trait DbMessage: Send + 'static {
 
     const MODE: Mode;
 
-    /// May be run twice (see `DbExecutor`), so it must not keep state outside the database.
+    /// May be run twice (see `DbExecutor`), so it must not keep state outside the database. The second time comes only
+    /// when the first has surely written nothing.
     ///
     /// # Errors
     /// What diesel says; the executor sorts it.
@@ -44,8 +47,6 @@ pub trait DbMessage: Send + 'static {
 pub enum DbError {
     #[error("the database cannot be used now: {0}")]
     Unavailable(String),
-    #[error("the database connection is dead: {0}")]
-    Dead(String),
     #[error("a unique value was taken by another transaction, twice")]
     Conflict,
     #[error("the database refused a statement: {0}")]
@@ -75,17 +76,11 @@ pub struct Db {
 const WAITING_MESSAGES: usize = 256;
 
 impl Db {
-    /// Starts `connections` threads. Opens no connection yet, so a database that is away does not stop the start.
+    /// Starts `connections` threads, each of which keeps one connection from its first message on. So nobody waits for
+    /// a connection, and one that died is no other thread's concern.
     pub fn start(url: DatabaseUrl, connections: u32) -> Self {
-        let pool = r2d2::Pool::builder()
-            .max_size(connections)
-            .min_idle(Some(0))
-            .test_on_check_out(false)
-            .connection_timeout(Duration::from_secs(5))
-            .error_handler(Box::new(r2d2_log::QuietErrors))
-            .build_unchecked(Manager(url));
         let threads = usize::try_from(connections).unwrap_or(1);
-        let addr = SyncArbiter::start(threads, move || DbExecutor::new(pool.clone()));
+        let addr = SyncArbiter::start(threads, move || DbExecutor::new(url.clone()));
         let pool = Pool::new(addr, threads + WAITING_MESSAGES, DEADLINE);
         Self {
             pool,
@@ -104,18 +99,5 @@ impl Db {
     /// Told whenever a committed unit of work has added a mail job.
     pub fn outbox_changed(&self) -> &tokio::sync::Notify {
         &self.outbox_changed
-    }
-}
-
-mod r2d2_log {
-    //! r2d2 reports every failed attempt of its background threads; the failed request reports it once, with its id.
-
-    #[derive(Debug)]
-    pub struct QuietErrors;
-
-    impl<E: std::fmt::Display> diesel::r2d2::HandleError<E> for QuietErrors {
-        fn handle_error(&self, error: E) {
-            log::debug!("cannot open a database connection: {error}");
-        }
     }
 }

@@ -54,6 +54,7 @@ diesel::table! {
         created_at_ms -> BigInt,
         due_at_ms -> BigInt,
         failed_attempts -> Integer,
+        published_at_ms -> Nullable<BigInt>,
         finished_at_ms -> Nullable<BigInt>,
         last_error -> Nullable<Text>,
     }

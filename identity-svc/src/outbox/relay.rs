@@ -1,24 +1,26 @@
 //! Owns:      the way from the outbox to the queue; claimed rows until they are published or given back.
 //! Receives:  nothing; wakes when a unit of work has added a job, when one falls due, and once a second.
-//! Bound:     `RelaySettings::in_flight` jobs claimed and not yet confirmed.
+//! Bound:     `RelaySettings::in_flight` jobs published and not yet confirmed, as many confirmed and not yet marked.
 //! On panic:  `done` resolves, the service reports it and the process ends.
-//! On stop:   claims nothing more, waits for what is in flight, gives the rest back.
+//! On stop:   claims nothing more, waits a little for what is in flight, gives the rest back.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
-use futures_util::FutureExt;
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use shared::clock::{Clock, to_ms};
 use shared::queue::{Message, PublishError, Publisher};
 use shared::shutdown::Shutdown;
 use tokio::sync::oneshot;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 
-use crate::db::messages::{
-    ClaimOutboxBatch, ClaimedJob, FindNextDue, MarkDead, MarkPublished, MarkRetry, ReleaseClaims,
-};
+use super::bookkeeping::{Ended, release, write_down};
+use super::metrics::RelayMetrics;
+use crate::db::messages::{ClaimOutboxBatch, ClaimedJob, FindNextDue};
 use crate::db::{Db, DbError};
 
 /// How many jobs are taken at once, and for how long they are the relay's.
@@ -27,12 +29,16 @@ pub struct RelaySettings {
     pub in_flight: usize,
     /// Longer than a publish may take. When it has passed, any relay may take the job.
     pub claim: Duration,
+    /// The queue is in-process: it takes a job when its mail is out.
+    pub takes_when_delivered: bool,
 }
 
 /// Looks at the table at least this often: another process may have written to it.
 const POLL: Duration = Duration::from_secs(1);
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
+/// How long a stop waits for what is in flight.
+const DRAIN: Duration = Duration::from_secs(10);
 
 pub struct OutboxRelay {
     work: Option<Relay>,
@@ -46,18 +52,25 @@ impl OutboxRelay {
         publisher: Publisher,
         clock: Clock,
         settings: RelaySettings,
+        metrics: Arc<RelayMetrics>,
         shutdown: Shutdown,
     ) -> oneshot::Receiver<()> {
         let (done, ended) = oneshot::channel();
-        let in_flight = FuturesUnordered::new();
         let relay = Relay {
             db,
             publisher,
             clock,
             settings,
+            metrics,
             shutdown,
-            in_flight,
-            backoff: None,
+            claiming: None,
+            in_flight: JoinSet::new(),
+            claimed: HashSet::new(),
+            ended: Vec::new(),
+            marking: None,
+            look: Some(Look::First),
+            wake_at: Instant::now() + POLL,
+            is_backing_off: false,
             failure_count: 0,
         };
         Actor::start(Self {
@@ -81,17 +94,42 @@ impl Actor for OutboxRelay {
     }
 }
 
-type Publishing = Pin<Box<dyn Future<Output = (ClaimedJob, Result<(), PublishError>)>>>;
+/// Why the table may have due jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// Time has passed: look before claiming, since a claim takes SQLite's write lock.
+    First,
+    /// Somebody has said so, or the last claim was full.
+    Claim,
+}
 
+type Working<T> = Pin<Box<dyn Future<Output = Result<T, DbError>>>>;
+
+struct Claim {
+    jobs: Vec<ClaimedJob>,
+    /// There may be more.
+    is_full: bool,
+}
+
+/// Claiming, publishing and marking go on side by side, so that the broker never waits for the database.
 struct Relay {
     db: Db,
     publisher: Publisher,
     clock: Clock,
     settings: RelaySettings,
+    metrics: Arc<RelayMetrics>,
     shutdown: Shutdown,
-    in_flight: FuturesUnordered<Publishing>,
-    /// Set while the queue or the database is away.
-    backoff: Option<Duration>,
+    claiming: Option<Working<Claim>>,
+    in_flight: JoinSet<Ended>,
+    /// The ids of what is in flight.
+    claimed: HashSet<i64>,
+    /// Confirmed or failed, and not yet being marked.
+    ended: Vec<Ended>,
+    marking: Option<Working<()>>,
+    look: Option<Look>,
+    /// The next poll, or the end of a back-off.
+    wake_at: Instant,
+    is_backing_off: bool,
     /// Failures in a row.
     failure_count: u32,
 }
@@ -99,143 +137,186 @@ struct Relay {
 impl Relay {
     async fn run(mut self) {
         while !self.shutdown.is_requested() {
-            if let Err(error) = self.claim().await {
-                self.back_off("cannot read the outbox", &error.to_string());
-            }
+            self.begin_claim();
+            self.begin_marking();
             self.wait().await;
         }
-        while let Some((job, outcome)) = self.in_flight.next().await {
-            self.settle(job, outcome).await;
-        }
+        self.finish().await;
     }
 
-    /// Waits for work: a result, a new job, the poll, the end.
+    /// Waits for one thing to happen.
     async fn wait(&mut self) {
-        let pause = self.backoff.unwrap_or(POLL);
         let db = self.db.clone();
-        let has_room = self.in_flight.len() < self.settings.in_flight && self.backoff.is_none();
         tokio::select! {
-            Some((job, outcome)) = self.in_flight.next(), if !self.in_flight.is_empty() => {
-                self.settle(job, outcome).await;
+            claim = next(&mut self.claiming) => self.publish(claim),
+            marked = next(&mut self.marking) => {
+                if let Err(error) = marked {
+                    self.back_off("cannot write to the outbox", &error.to_string());
+                }
             }
-            () = db.outbox_changed().notified(), if has_room => {}
-            () = tokio::time::sleep(pause) => self.backoff = None,
+            Some(ended) = self.in_flight.join_next() => {
+                self.take(ended);
+                while let Some(ended) = self.in_flight.try_join_next() {
+                    self.take(ended);
+                }
+            }
+            () = db.outbox_changed().notified() => self.look = Some(Look::Claim),
+            () = tokio::time::sleep_until(self.wake_at) => {
+                self.is_backing_off = false;
+                self.look.get_or_insert(Look::First);
+                self.wake_at = Instant::now() + POLL;
+            }
             () = self.shutdown.requested() => {}
         }
     }
 
-    /// Takes due jobs and begins to publish them.
-    async fn claim(&mut self) -> Result<(), DbError> {
-        let room = self.settings.in_flight.saturating_sub(self.in_flight.len());
-        if room == 0 || self.backoff.is_some() {
-            return Ok(());
+    /// Begins to claim when there is something to claim and enough room: many small claims cost more than they bring.
+    fn begin_claim(&mut self) {
+        let limit = self.settings.in_flight;
+        let room = limit.saturating_sub(self.in_flight.len());
+        let has_room = self.in_flight.is_empty() || room >= limit.div_ceil(4);
+        if self.claiming.is_some() || self.is_backing_off || !has_room || self.ended.len() >= limit {
+            return;
         }
-        let now_ms = self.clock.now_ms();
-        // A look costs nothing; a claim takes SQLite's write lock.
-        if self
-            .db
-            .call(FindNextDue)
-            .await?
-            .is_none_or(|due_at_ms| due_at_ms > now_ms)
-        {
-            return Ok(());
+        if let Some(look) = self.look.take() {
+            let now_ms = self.clock.now_ms();
+            let message = ClaimOutboxBatch {
+                limit: i64::try_from(room).unwrap_or(i64::MAX),
+                now_ms,
+                claimed_until_ms: now_ms.saturating_add(to_ms(self.settings.claim)),
+            };
+            self.claiming = Some(Box::pin(claim(self.db.clone(), message, look)));
         }
-        let claim = ClaimOutboxBatch {
-            limit: i64::try_from(room).unwrap_or(i64::MAX),
-            now_ms,
-            claimed_until_ms: now_ms.saturating_add(to_ms(self.settings.claim)),
+    }
+
+    fn begin_marking(&mut self) {
+        if self.marking.is_some() || self.ended.is_empty() {
+            return;
+        }
+        let (db, ended) = (self.db.clone(), std::mem::take(&mut self.ended));
+        let (is_delivered, now_ms) = (self.settings.takes_when_delivered, self.clock.now_ms());
+        self.marking = Some(Box::pin(async move {
+            write_down(&db, ended, is_delivered, now_ms).await
+        }));
+    }
+
+    fn publish(&mut self, claim: Result<Claim, DbError>) {
+        let claim = match claim {
+            Ok(claim) => claim,
+            Err(error) => {
+                self.look = Some(Look::Claim);
+                self.back_off("cannot read the outbox", &error.to_string());
+                return;
+            }
         };
-        for job in self.db.call(claim).await? {
+        if claim.is_full {
+            self.look = Some(Look::Claim);
+        }
+        for job in claim.jobs {
+            self.claimed.insert(job.id);
+            self.metrics.count_published();
             let publisher = self.publisher.clone();
-            self.in_flight.push(Box::pin(async move {
+            self.in_flight.spawn_local(async move {
                 let message = Message {
                     job_id: job.job_id.clone(),
                     body: job.payload.clone().into_bytes(),
                     failed_attempts: u32::try_from(job.failed_attempts).unwrap_or(0),
                 };
                 let outcome = publisher.publish(message).await;
-                (job, outcome)
-            }));
-        }
-        Ok(())
-    }
-
-    /// Writes down what became of a job, and of all others that are ready by now.
-    async fn settle(&mut self, job: ClaimedJob, outcome: Result<(), PublishError>) {
-        let mut finished = vec![(job, outcome)];
-        while let Some(Some(next)) = self.in_flight.next().now_or_never() {
-            finished.push(next);
-        }
-        if let Err(error) = self.write_down(finished).await {
-            // The claims end by themselves; the jobs are sent again then.
-            self.back_off("cannot write to the outbox", &error.to_string());
+                Ended { job, outcome }
+            });
         }
     }
 
-    async fn write_down(
-        &mut self,
-        finished: Vec<(ClaimedJob, Result<(), PublishError>)>,
-    ) -> Result<(), DbError> {
-        let now_ms = self.clock.now_ms();
-        let (mut published, mut released) = (Vec::new(), Vec::new());
-        for (job, outcome) in finished {
-            match outcome {
-                Ok(()) => published.push(job.id),
-                Err(PublishError::Unavailable(reason)) => {
-                    released.push(job.id);
-                    self.back_off("cannot publish mail jobs", &reason);
+    fn take(&mut self, ended: Result<Ended, JoinError>) {
+        let ended = match ended {
+            Ok(ended) => ended,
+            // Its claim ends by itself.
+            Err(error) => return log::error!("a publish has panicked: {error}"),
+        };
+        self.claimed.remove(&ended.job.id);
+        self.metrics.count_end(ended.outcome.is_ok());
+        match &ended.outcome {
+            Ok(()) => {
+                if self.failure_count > 0 {
+                    log::info!("mail jobs leave again");
                 }
-                Err(PublishError::Retry { after, reason }) => {
-                    let due_at_ms = now_ms.saturating_add(to_ms(after));
-                    self.db
-                        .call(MarkRetry {
-                            id: job.id,
-                            due_at_ms,
-                            reason,
-                        })
-                        .await?;
-                }
-                Err(PublishError::Dead { reason }) => {
-                    log::error!(job_id = job.job_id.as_str(); "a mail was given up: {reason}");
-                    self.db
-                        .call(MarkDead {
-                            id: job.id,
-                            reason,
-                            now_ms,
-                        })
-                        .await?;
-                }
+                self.failure_count = 0;
             }
+            Err(PublishError::Unavailable(reason)) => {
+                self.look = Some(Look::Claim);
+                self.back_off("cannot publish mail jobs", &reason.clone());
+            }
+            Err(PublishError::Retry { .. } | PublishError::Dead { .. }) => {}
         }
-        if !published.is_empty() {
-            self.failure_count = 0;
-            self.db
-                .call(MarkPublished {
-                    ids: published,
-                    now_ms,
-                })
-                .await?;
-        }
-        if !released.is_empty() {
-            self.db
-                .call(ReleaseClaims {
-                    ids: released,
-                    due_at_ms: now_ms,
-                })
-                .await?;
-        }
-        Ok(())
+        self.ended.push(ended);
     }
 
     fn back_off(&mut self, what: &str, reason: &str) {
-        if self.backoff.is_some() {
+        if self.is_backing_off {
             return;
         }
         let jitter = Duration::from_millis(shared::random::below(250));
         let doubled = FIRST_BACKOFF.saturating_mul(2_u32.saturating_pow(self.failure_count));
-        let next = doubled.min(LONGEST_BACKOFF) + jitter;
+        let pause = doubled.min(LONGEST_BACKOFF) + jitter;
         self.failure_count = self.failure_count.saturating_add(1);
-        log::warn!("{what}, trying again in {} ms: {reason}", next.as_millis());
-        self.backoff = Some(next);
+        log::warn!("{what}, trying again in {} ms: {reason}", pause.as_millis());
+        self.is_backing_off = true;
+        self.wake_at = Instant::now() + pause;
     }
+
+    /// Waits for what is in flight, not for long, and gives everything else back.
+    async fn finish(mut self) {
+        let mut unused: Vec<i64> = Vec::new();
+        if let Some(claiming) = self.claiming.take()
+            && let Ok(claim) = claiming.await
+        {
+            unused.extend(claim.jobs.iter().map(|job| job.id));
+        }
+        let deadline = Instant::now() + DRAIN;
+        while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, self.in_flight.join_next()).await {
+            self.take(ended);
+        }
+        self.in_flight.abort_all();
+        unused.extend(self.claimed.iter());
+        let now_ms = self.clock.now_ms();
+        let outcome = async {
+            if let Some(marking) = self.marking.take() {
+                marking.await?;
+            }
+            let ended = std::mem::take(&mut self.ended);
+            write_down(&self.db, ended, self.settings.takes_when_delivered, now_ms).await?;
+            release(&self.db, unused, now_ms).await
+        };
+        if let Err(error) = outcome.await {
+            log::warn!("cannot give claimed mail jobs back, they wait for the end of their claims: {error}");
+        }
+    }
+}
+
+async fn claim(db: Db, message: ClaimOutboxBatch, look: Look) -> Result<Claim, DbError> {
+    let nothing = Claim {
+        jobs: Vec::new(),
+        is_full: false,
+    };
+    if look == Look::First {
+        let next_due_at_ms = db.call(FindNextDue).await?;
+        if next_due_at_ms.is_none_or(|due_at_ms| due_at_ms > message.now_ms) {
+            return Ok(nothing);
+        }
+    }
+    let limit = usize::try_from(message.limit).unwrap_or(usize::MAX);
+    let jobs = db.call(message).await?;
+    let is_full = jobs.len() >= limit;
+    Ok(Claim { jobs, is_full })
+}
+
+/// The result of work under way; never, when there is none. Safe to cancel.
+async fn next<T>(work: &mut Option<Working<T>>) -> Result<T, DbError> {
+    let Some(under_way) = work else {
+        return std::future::pending().await;
+    };
+    let result = under_way.await;
+    *work = None;
+    result
 }

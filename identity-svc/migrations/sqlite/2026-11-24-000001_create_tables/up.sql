@@ -50,14 +50,17 @@ CREATE TABLE outbox (
     kind TEXT NOT NULL,                        -- verify_email | reset_password
     recipient TEXT NOT NULL,
     payload TEXT NOT NULL,
-    state TEXT NOT NULL,                       -- waiting | published | suppressed | dead
+    state TEXT NOT NULL,                       -- waiting | published | delivered | dead | suppressed
     created_at_ms BIGINT NOT NULL,
     due_at_ms BIGINT NOT NULL,                 -- also the end of a relay's claim
     failed_attempts INTEGER NOT NULL,
-    finished_at_ms BIGINT,
+    published_at_ms BIGINT,                    -- when the queue took it
+    finished_at_ms BIGINT,                     -- when it came to a state that is not `waiting`
     last_error TEXT
 );
-CREATE INDEX outbox_state_due ON outbox (state, due_at_ms);
+-- What relays look for. Finished rows are not in it, however many there are.
+CREATE INDEX outbox_waiting ON outbox (due_at_ms, id) WHERE state = 'waiting';
+CREATE INDEX outbox_finished_at_ms ON outbox (finished_at_ms) WHERE state <> 'waiting';
 CREATE INDEX outbox_recipient ON outbox (recipient, kind, created_at_ms);
 
 -- Failed logins of one account from one address, for the growing delay.
@@ -75,3 +78,4 @@ CREATE TABLE used_legacy_tokens (
     jti TEXT PRIMARY KEY NOT NULL,
     expires_at_ms BIGINT NOT NULL
 );
+CREATE INDEX used_legacy_tokens_expires_at_ms ON used_legacy_tokens (expires_at_ms);

@@ -9,6 +9,8 @@ use crate::db::{DbMessage, Mode};
 
 /// Finished outbox rows are kept this long: they are what the budget of mails an hour counts.
 const KEEP_OUTBOX_MS: i64 = 7 * 24 * 3_600_000;
+/// Dead ones are kept longer: somebody may ask why a mail never came.
+const KEEP_DEAD_MS: i64 = 30 * 24 * 3_600_000;
 /// Expired sessions are kept a little, for clocks that differ.
 const KEEP_SESSIONS_MS: i64 = 60_000;
 
@@ -47,7 +49,12 @@ impl DbMessage for DeleteExpired {
         Ok(Deleted {
             sessions: sessions::delete_expired(connection, before_ms(KEEP_SESSIONS_MS), self.limit)?,
             secrets: one_time_secrets::delete_expired(connection, self.now_ms, self.limit)?,
-            outbox_rows: outbox::delete_finished(connection, before_ms(KEEP_OUTBOX_MS), self.limit)?,
+            outbox_rows: outbox::delete_finished(
+                connection,
+                before_ms(KEEP_OUTBOX_MS),
+                before_ms(KEEP_DEAD_MS),
+                self.limit,
+            )?,
             others: login_failures::delete_old(connection, before_ms(FORGET_AFTER_MS))?
                 + legacy_tokens::delete_expired(connection, self.now_ms)?,
         })

@@ -200,7 +200,8 @@ impl DbMessage for OpenSession {
     const MODE: Mode = Mode::Write;
 
     fn run(&self, connection: &mut DbConnection) -> QueryResult<OpenedSession> {
-        let user = users::find_by_id(connection, self.user_id)?;
+        // Locked, so that a change of the password that comes now ends this session too.
+        let user = users::find_and_lock(connection, self.user_id)?;
         let is_unchanged =
             user.is_some_and(|user| user.is_active && user.password == *self.checked_password.expose());
         if !is_unchanged {

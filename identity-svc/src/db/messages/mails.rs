@@ -71,6 +71,8 @@ impl DbMessage for RequestMail {
     fn run(&self, connection: &mut DbConnection) -> QueryResult<bool> {
         let mail = &self.mail;
         if self.mails_per_hour > 0 {
+            // Simultaneous requests are counted one after the other.
+            outbox::lock_recipient(connection, &self.email_key)?;
             let since_ms = mail.created_at_ms.saturating_sub(HOUR_MS);
             let recent = outbox::count_recent(connection, &self.email_key, mail.purpose.as_str(), since_ms)?;
             if recent >= i64::from(self.mails_per_hour) {
@@ -87,6 +89,8 @@ impl DbMessage for RequestMail {
             return Ok(false);
         };
         if mail.purpose == Purpose::ResetPassword {
+            // Comes before or after a change of the password, which voids reset tokens, but not in the middle of it.
+            users::find_and_lock(connection, user.id)?;
             // A newer reset voids the older ones; verification keys stay good until one is used.
             one_time_secrets::delete_all_of(connection, user.id, mail.purpose)?;
         }
@@ -113,6 +117,7 @@ impl DbMessage for ConfirmEmail {
         else {
             return Ok(false);
         };
+        users::find_and_lock(connection, user_id)?;
         if !one_time_secrets::delete_live(connection, &self.digest, purpose, user_id, self.now_ms)? {
             return Ok(false);
         }

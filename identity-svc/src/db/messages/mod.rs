@@ -1,5 +1,6 @@
 //! Units of work, grouped by what they are about. Each is one message and one transaction.
 
+mod health;
 mod janitor;
 mod login;
 mod mails;
@@ -10,8 +11,9 @@ mod profile;
 mod registration;
 mod sessions;
 
-pub use super::queries::outbox::ClaimedJob;
+pub use super::queries::outbox::{ClaimedJob, MailRow};
 pub use super::queries::users::User;
+pub use health::CheckDatabase;
 pub use janitor::{DeleteExpired, Deleted};
 pub use login::{
     ClearLoginFailures, FindLogin, FindLoginWait, FoundLogin, Login, LoginLimit, OpenSession, OpenedSession,
@@ -20,7 +22,8 @@ pub use login::{
 pub use mails::{ConfirmEmail, RequestMail};
 pub use operator::{DeleteUser, FindUserByName, ImportPassword, SetActive};
 pub use outbox::{
-    ClaimOutboxBatch, FindNextDue, MarkDead, MarkPublished, MarkRetry, ReleaseAllClaims, ReleaseClaims,
+    ClaimOutboxBatch, FindMails, FindNextDue, FindOutboxDepth, MarkDead, MarkRetry, MarkSent, OutboxDepth,
+    RecordOutcomes, ReleaseAllClaims, ReleaseClaims,
 };
 pub use passwords::{ChangePassword, FindReset, FoundReset, ResetPassword, ResetToken};
 pub use profile::{FindUser, UpdateProfile, UpdatedProfile};

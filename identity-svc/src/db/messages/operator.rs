@@ -55,6 +55,7 @@ impl DbMessage for DeleteUser {
     const MODE: Mode = Mode::Write;
 
     fn run(&self, connection: &mut DbConnection) -> QueryResult<()> {
+        users::find_and_lock(connection, self.user_id)?;
         sessions::update_all_revoked(connection, self.user_id, None, "account deleted", self.now_ms)?;
         users::delete_user(connection, self.user_id)
     }

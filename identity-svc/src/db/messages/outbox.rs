@@ -1,9 +1,10 @@
 //! The relay's units of work.
 
 use diesel::QueryResult;
+use shared::mail_outcome::{MailOutcome, MailResult};
 
 use crate::db::connection::DbConnection;
-use crate::db::queries::outbox::{self, ClaimedJob};
+use crate::db::queries::outbox::{self, ClaimedJob, JobEnd, MailRow, OutboxState};
 use crate::db::{DbMessage, Mode};
 
 /// Claims due jobs: nobody else gets them until `claimed_until_ms`, and everybody may after it.
@@ -36,19 +37,50 @@ impl DbMessage for FindNextDue {
     }
 }
 
-/// Jobs that are safe with the queue.
+/// How many jobs wait, for the metrics.
 #[derive(Clone, Debug)]
-pub struct MarkPublished {
+pub struct FindOutboxDepth;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutboxDepth {
+    pub waiting_count: i64,
+    /// When the oldest of them was written (Unix milliseconds).
+    pub oldest_created_at_ms: Option<i64>,
+}
+
+impl DbMessage for FindOutboxDepth {
+    type Output = OutboxDepth;
+    const MODE: Mode = Mode::Read;
+
+    fn run(&self, connection: &mut DbConnection) -> QueryResult<OutboxDepth> {
+        let (waiting_count, oldest_created_at_ms) = outbox::find_depth(connection)?;
+        Ok(OutboxDepth {
+            waiting_count,
+            oldest_created_at_ms,
+        })
+    }
+}
+
+/// Jobs that are safe with the queue, or whose mails are out already.
+#[derive(Clone, Debug)]
+pub struct MarkSent {
     pub ids: Vec<i64>,
+    /// The queue is in-process: it takes a job when its mail is out.
+    pub is_delivered: bool,
     pub now_ms: i64,
 }
 
-impl DbMessage for MarkPublished {
+impl DbMessage for MarkSent {
     type Output = ();
     const MODE: Mode = Mode::Write;
 
     fn run(&self, connection: &mut DbConnection) -> QueryResult<()> {
-        outbox::update_published(connection, &self.ids, self.now_ms)
+        let state = if self.is_delivered {
+            OutboxState::Delivered
+        } else {
+            OutboxState::Published
+        };
+        outbox::update_sent(connection, &self.ids, state, self.now_ms)
     }
 }
 
@@ -114,5 +146,55 @@ impl DbMessage for MarkDead {
 
     fn run(&self, connection: &mut DbConnection) -> QueryResult<()> {
         outbox::update_dead(connection, self.id, self.now_ms, &self.reason)
+    }
+}
+
+/// How mail jobs ended, as the mailer told it. Of two ends of one job the later counts.
+#[derive(Clone, Debug)]
+pub struct RecordOutcomes {
+    pub outcomes: Vec<MailOutcome>,
+}
+
+impl DbMessage for RecordOutcomes {
+    /// How many were news.
+    type Output = usize;
+    const MODE: Mode = Mode::Write;
+
+    fn run(&self, connection: &mut DbConnection) -> QueryResult<usize> {
+        // In one order everywhere, so that two replicas never wait for each other.
+        let mut outcomes: Vec<&MailOutcome> = self.outcomes.iter().collect();
+        outcomes.sort_by_key(|outcome| (&outcome.job_id, outcome.at_ms));
+        let mut news_count = 0;
+        for outcome in outcomes {
+            let (state, reason, failed) = match &outcome.result {
+                MailResult::Delivered => (OutboxState::Delivered, None, outcome.attempts.saturating_sub(1)),
+                MailResult::Dead { reason } => (OutboxState::Dead, Some(reason.as_str()), outcome.attempts),
+            };
+            let end = JobEnd {
+                state,
+                failed_attempts: i32::try_from(failed).unwrap_or(i32::MAX),
+                at_ms: outcome.at_ms,
+                reason,
+            };
+            news_count += usize::from(outbox::update_ended(connection, &outcome.job_id, &end)?);
+        }
+        Ok(news_count)
+    }
+}
+
+/// Finds the mail of a job, or the latest mails to an address, newest first.
+#[derive(Clone, Debug)]
+pub struct FindMails {
+    /// A job id, or an address in the form that is compared.
+    pub job_or_recipient: String,
+    pub limit: i64,
+}
+
+impl DbMessage for FindMails {
+    type Output = Vec<MailRow>;
+    const MODE: Mode = Mode::Read;
+
+    fn run(&self, connection: &mut DbConnection) -> QueryResult<Vec<MailRow>> {
+        outbox::find_mails(connection, &self.job_or_recipient, self.limit)
     }
 }

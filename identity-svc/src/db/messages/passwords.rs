@@ -98,6 +98,7 @@ impl DbMessage for ResetPassword {
 
     fn run(&self, connection: &mut DbConnection) -> QueryResult<bool> {
         let (user_id, purpose) = (self.token.user_id, Purpose::ResetPassword);
+        users::find_and_lock(connection, user_id)?;
         if !one_time_secrets::delete_live(connection, &self.token.digest, purpose, user_id, self.now_ms)? {
             return Ok(false);
         }

@@ -42,7 +42,7 @@ impl DbMessage for UpdateProfile {
     const MODE: Mode = Mode::Write;
 
     fn run(&self, connection: &mut DbConnection) -> QueryResult<UpdatedProfile> {
-        let Some(user) = users::find_by_id(connection, self.user_id)? else {
+        let Some(user) = users::find_and_lock(connection, self.user_id)? else {
             return Ok(UpdatedProfile::UserGone);
         };
         let (username, username_key) = match &self.username {

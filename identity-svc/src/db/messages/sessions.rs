@@ -168,7 +168,7 @@ impl DbMessage for UseLegacyToken {
             return Ok(UsedLegacyToken::UsedBefore);
         }
         if let Some((user_id, session)) = &self.session {
-            if !users::find_by_id(connection, *user_id)?.is_some_and(|user| user.is_active) {
+            if !users::find_and_lock(connection, *user_id)?.is_some_and(|user| user.is_active) {
                 return Ok(UsedLegacyToken::NoAccount);
             }
             sessions::insert_session(connection, &session.of(*user_id, self.now_ms))?;

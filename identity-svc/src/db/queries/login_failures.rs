@@ -23,7 +23,8 @@ pub fn find_failures(
         .optional()
 }
 
-/// Counts one failure; failures older than `forget_before_ms` no longer count.
+/// Counts one failure; failures older than `forget_before_ms` no longer count. Of simultaneous first ones all but one
+/// meet a unique violation, and count when they run again.
 pub fn upsert_failure(
     connection: &mut DbConnection,
     account: &str,
@@ -31,26 +32,26 @@ pub fn upsert_failure(
     now_ms: i64,
     forget_before_ms: i64,
 ) -> QueryResult<()> {
-    let known = find_failures(connection, account, address)?;
-    let counted = match known {
-        Some(failures) if failures.last_failed_at_ms >= forget_before_ms => failures.failure_count,
-        _ => 0,
-    };
-    let row = (
-        login_failures::failure_count.eq(counted.saturating_add(1)),
-        login_failures::last_failed_at_ms.eq(now_ms),
-    );
-    if known.is_some() {
-        diesel::update(login_failures::table.find((account, address)))
-            .set(row)
-            .execute(connection)?;
-    } else {
-        let keys = (
-            login_failures::account.eq(account),
-            login_failures::address.eq(address),
-        );
+    use diesel::dsl::case_when;
+    let counted = case_when(
+        login_failures::last_failed_at_ms.ge(forget_before_ms),
+        login_failures::failure_count + 1,
+    )
+    .otherwise(1);
+    let updated = diesel::update(login_failures::table.find((account, address)))
+        .set((
+            login_failures::failure_count.eq(counted),
+            login_failures::last_failed_at_ms.eq(now_ms),
+        ))
+        .execute(connection)?;
+    if updated == 0 {
         diesel::insert_into(login_failures::table)
-            .values((keys.0, keys.1, row.0, row.1))
+            .values((
+                login_failures::account.eq(account),
+                login_failures::address.eq(address),
+                login_failures::failure_count.eq(1),
+                login_failures::last_failed_at_ms.eq(now_ms),
+            ))
             .execute(connection)?;
     }
     Ok(())

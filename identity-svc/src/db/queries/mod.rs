@@ -5,4 +5,6 @@ pub mod login_failures;
 pub mod one_time_secrets;
 pub mod outbox;
 pub mod sessions;
+#[cfg(feature = "postgres")]
+mod statement;
 pub mod users;

@@ -76,6 +76,9 @@ pub fn delete_expired(connection: &mut DbConnection, before_ms: i64, limit: i64)
         .select(one_time_secrets::digest)
         .limit(limit)
         .load(connection)?;
+    if digests.is_empty() {
+        return Ok(0);
+    }
     diesel::delete(one_time_secrets::table.filter(one_time_secrets::digest.eq_any(digests)))
         .execute(connection)
 }

@@ -3,6 +3,8 @@
 use diesel::prelude::*;
 
 use crate::db::connection::DbConnection;
+#[cfg(feature = "postgres")]
+use crate::db::queries::statement::{Statement, Value};
 use crate::db::queries::users::User;
 use crate::db::schema::{sessions, users};
 
@@ -79,19 +81,40 @@ pub fn update_generation(
     now_ms: i64,
     expires_at_ms: i64,
 ) -> QueryResult<bool> {
-    let at_generation = sessions::table.filter(
-        sessions::sid
-            .eq(sid)
-            .and(sessions::generation.eq(generation))
-            .and(sessions::revoked_at_ms.is_null()),
-    );
-    let updated = diesel::update(at_generation)
-        .set((
-            sessions::generation.eq(generation.saturating_add(1)),
-            sessions::rotated_at_ms.eq(Some(now_ms)),
-            sessions::expires_at_ms.eq(expires_at_ms),
-        ))
-        .execute(connection)?;
+    let updated = match connection {
+        DbConnection::Sqlite(sqlite) => {
+            let at_generation = sessions::table.filter(
+                sessions::sid
+                    .eq(sid)
+                    .and(sessions::generation.eq(generation))
+                    .and(sessions::revoked_at_ms.is_null()),
+            );
+            diesel::update(at_generation)
+                .set((
+                    sessions::generation.eq(generation.saturating_add(1)),
+                    sessions::rotated_at_ms.eq(Some(now_ms)),
+                    sessions::expires_at_ms.eq(expires_at_ms),
+                ))
+                .execute(sqlite)?
+        }
+        #[cfg(feature = "postgres")]
+        DbConnection::Postgres(postgres) => Statement::<()>::new(
+            &[
+                "UPDATE sessions SET generation = generation + 1, rotated_at_ms = ",
+                ", expires_at_ms = ",
+                " WHERE sid = ",
+                " AND generation = ",
+                " AND revoked_at_ms IS NULL",
+            ],
+            vec![
+                Value::BigInt(now_ms),
+                Value::BigInt(expires_at_ms),
+                Value::Text(sid),
+                Value::BigInt(generation),
+            ],
+        )
+        .execute(postgres)?,
+    };
     Ok(updated == 1)
 }
 
@@ -141,5 +164,8 @@ pub fn delete_expired(connection: &mut DbConnection, before_ms: i64, limit: i64)
         .select(sessions::sid)
         .limit(limit)
         .load(connection)?;
+    if sids.is_empty() {
+        return Ok(0);
+    }
     diesel::delete(sessions::table.filter(sessions::sid.eq_any(sids))).execute(connection)
 }

@@ -25,7 +25,8 @@ pub struct User {
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = users)]
+// A statement with an optional value left out could not be prepared once for all.
+#[diesel(table_name = users, treat_none_as_default_value = false)]
 pub struct InsertUser<'a> {
     pub uid: &'a str,
     pub username: &'a str,
@@ -50,6 +51,20 @@ pub fn insert_user(connection: &mut DbConnection, user: &InsertUser<'_>) -> Quer
 
 pub fn find_by_id(connection: &mut DbConnection, id: i64) -> QueryResult<Option<User>> {
     users::table.find(id).first(connection).optional()
+}
+
+/// Finds an account and locks it until the end of the transaction: units that touch several rows of one account come
+/// one after the other. SQLite's write lock has done that already.
+pub fn find_and_lock(connection: &mut DbConnection, id: i64) -> QueryResult<Option<User>> {
+    match connection {
+        DbConnection::Sqlite(sqlite) => users::table.find(id).get_result(sqlite).optional(),
+        #[cfg(feature = "postgres")]
+        DbConnection::Postgres(postgres) => users::table
+            .find(id)
+            .for_no_key_update()
+            .get_result(postgres)
+            .optional(),
+    }
 }
 
 pub fn find_by_uid(connection: &mut DbConnection, uid: &str) -> QueryResult<Option<User>> {

@@ -1,0 +1,66 @@
+//! Writes down what became of published jobs: many in one update.
+
+use shared::clock::to_ms;
+use shared::queue::PublishError;
+
+use crate::db::messages::{ClaimedJob, MarkDead, MarkRetry, MarkSent, ReleaseClaims};
+use crate::db::{Db, DbError};
+
+/// A job whose publish has ended.
+pub struct Ended {
+    pub job: ClaimedJob,
+    pub outcome: Result<(), PublishError>,
+}
+
+/// `is_delivered`: the queue takes a job when its mail is out.
+///
+/// # Errors
+/// When the database cannot be written. The claims end by themselves then, and the jobs are sent again.
+pub async fn write_down(db: &Db, ended: Vec<Ended>, is_delivered: bool, now_ms: i64) -> Result<(), DbError> {
+    let (mut sent, mut released) = (Vec::new(), Vec::new());
+    for Ended { job, outcome } in ended {
+        match outcome {
+            Ok(()) => sent.push(job.id),
+            Err(PublishError::Unavailable(_)) => released.push(job.id),
+            Err(PublishError::Retry { after, reason }) => {
+                let due_at_ms = now_ms.saturating_add(to_ms(after));
+                db.call(MarkRetry {
+                    id: job.id,
+                    due_at_ms,
+                    reason,
+                })
+                .await?;
+            }
+            Err(PublishError::Dead { reason }) => {
+                log::error!(job_id = job.job_id.as_str(); "a mail was given up: {reason}");
+                db.call(MarkDead {
+                    id: job.id,
+                    reason,
+                    now_ms,
+                })
+                .await?;
+            }
+        }
+    }
+    if !sent.is_empty() {
+        db.call(MarkSent {
+            ids: sent,
+            is_delivered,
+            now_ms,
+        })
+        .await?;
+    }
+    release(db, released, now_ms).await
+}
+
+/// Gives claims back: any relay may take the jobs at once.
+pub async fn release(db: &Db, ids: Vec<i64>, now_ms: i64) -> Result<(), DbError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    db.call(ReleaseClaims {
+        ids,
+        due_at_ms: now_ms,
+    })
+    .await
+}
