@@ -84,9 +84,10 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut identity = identity_svc::service::start(settings.identity, clock, publisher).await?;
     let mut gateway_settings = settings.gateway;
     let identity_url = format!("http://{}", identity.address);
-    gateway_settings.identity_url = identity_url
+    let identity_url = identity_url
         .parse()
         .map_err(|error| anyhow!("{identity_url}: {error}"))?;
+    gateway_settings.identity_urls = vec![identity_url];
     let mut gateway = gateway::service::start(gateway_settings, mailbox).await?;
     let greeting = greet(
         &settings.public_url,

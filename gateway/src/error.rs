@@ -1,11 +1,11 @@
 //! Everything the gateway itself can answer instead of an upstream, in the API's own shape: `{"detail": "..."}`.
 
-use actix_http::body::BoxBody;
-use actix_http::header::{self, HeaderValue};
-use actix_http::{ConnectionType, Response, StatusCode};
+use actix_http::StatusCode;
+
+use crate::message::Answer;
 
 /// After how many seconds a client may try again when an upstream is not there.
-const RETRY_AFTER_SECONDS: u64 = 2;
+const RETRY_AFTER_SECONDS: i64 = 2;
 
 /// Why the gateway answers by itself. The cause behind a 5xx is logged where it is seen; clients get these fixed texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +34,9 @@ pub enum GatewayError {
     /// 431: the header is over the limit, in bytes or in fields.
     #[error("The request header is too large.")]
     HeaderTooLarge,
+    /// 429: the budget of the route's rate class is used up, for so many seconds.
+    #[error("Request was throttled. Expected available in {} second{}.", .wait_seconds, plural(*.wait_seconds))]
+    Throttled { wait_seconds: i64 },
     /// 500: a bug of the gateway; the panic was contained.
     #[error("Internal error.")]
     Internal,
@@ -54,6 +57,10 @@ pub enum GatewayError {
     VersionNotSupported,
 }
 
+fn plural(number: i64) -> &'static str {
+    if number == 1 { "" } else { "s" }
+}
+
 impl GatewayError {
     pub fn status(self) -> StatusCode {
         match self {
@@ -65,6 +72,7 @@ impl GatewayError {
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
             Self::HeaderTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::BadGateway => StatusCode::BAD_GATEWAY,
@@ -78,31 +86,34 @@ impl GatewayError {
     fn closes_connection(self) -> bool {
         !matches!(
             self,
-            Self::NotFound | Self::BadGateway | Self::Unavailable | Self::GatewayTimeout
+            Self::NotFound
+                | Self::Throttled { .. }
+                | Self::BadGateway
+                | Self::Unavailable
+                | Self::GatewayTimeout
         )
     }
 
-    /// Whether trying again later is worth it.
-    fn is_temporary(self) -> bool {
-        matches!(self, Self::BadGateway | Self::Unavailable | Self::GatewayTimeout)
+    /// After how many seconds it is worth trying again.
+    fn retry_after_seconds(self) -> Option<i64> {
+        match self {
+            Self::BadGateway | Self::Unavailable | Self::GatewayTimeout => Some(RETRY_AFTER_SECONDS),
+            Self::Throttled { wait_seconds } => Some(wait_seconds),
+            _ => None,
+        }
     }
 
-    pub fn response(self) -> Response<BoxBody> {
-        let body = format!("{{\"detail\": \"{self}\"}}");
-        let mut response = Response::with_body(self.status(), BoxBody::new(body));
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self.is_temporary() {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+    pub fn answer(self) -> Answer {
+        let mut answer = Answer::json(self.status(), format!("{{\"detail\": \"{self}\"}}"));
+        if let Some(seconds) = self.retry_after_seconds() {
+            answer.fields.set("retry-after", seconds.to_string());
         }
         if self == Self::MethodNotAllowed {
-            let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-            headers.insert(header::ALLOW, allowed);
+            answer
+                .fields
+                .set("allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         }
-        if self.closes_connection() {
-            response.head_mut().set_connection_type(ConnectionType::Close);
-        }
-        response
+        answer.closes = self.closes_connection();
+        answer
     }
 }

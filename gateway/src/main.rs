@@ -1,4 +1,4 @@
-//! The gateway as a program of its own.
+//! The gateway as a program of its own. `gateway health` asks a running one whether it is ready.
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -9,10 +9,20 @@ use shared::logging::{self, LogSettings};
 
 #[actix_web::main]
 async fn main() -> ExitCode {
-    let env = Env::from_process();
+    let env = Env::from_process().with_default("GATEHOUSE_GATEWAY_ADMIN_LISTEN", "127.0.0.1:9000");
     let (settings, log_settings) = (Settings::from_env(&env), LogSettings::from_env(&env));
     if let Err(error) = env.finish(&["GATEHOUSE_GATEWAY_", "GATEHOUSE_LOG"]) {
         return fail(2, &error);
+    }
+    match std::env::args().nth(1).as_deref() {
+        None => {}
+        Some("health") => {
+            return match shared::admin::probe(settings.admin) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(1, &error),
+            };
+        }
+        Some(other) => return fail(2, &format!("\"{other}\" is no command; there is one: health")),
     }
     logging::start(&log_settings);
     match gateway::service::start(settings, None).await {

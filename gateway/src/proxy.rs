@@ -1,235 +1,293 @@
 //! Forwards one request and brings back the answer.
 
-use std::cell::Cell;
-use std::error::Error;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::rc::Rc;
 use std::time::Duration;
 
-use actix_http::body::{self, BodySize, BodyStream, BoxBody, MessageBody, SizedStream};
-use actix_http::{Method, Request, Response, StatusCode, header};
-use awc::{Client, ClientResponse};
+use actix_http::{Method, StatusCode};
 use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, StreamExt, ready};
 use shared::request_id::RequestId;
-use tokio::time::{Sleep, timeout};
+use tokio::io::Interest;
+use tokio::time::timeout;
 
+use crate::edge_auth::{Checker, EdgeVerify, verified};
 use crate::error::GatewayError;
-use crate::headers::{self, Origin};
-use crate::rate_limit::{self, RateLimit};
-use crate::request_body::BodyLimits;
+use crate::headers::{self, Additions, Origin};
+use crate::http1::answer_head::{AnswerHead, Framing as AnswerFraming};
+use crate::http1::write;
+use crate::message::{Answer, Body, Framing, Head};
+use crate::request_body::{Held, RequestBody};
 use crate::routes::Route;
-use crate::upstream::{self, MAX_IN_FLIGHT};
+use crate::upstream::{AnswerBody, ConnectionError, Pool, Reached, UpstreamConnection, reach};
 
 /// An answer of up to this size is complete before the client sees its beginning, so that a broken one is an error
 /// and not a torn page.
 const WHOLE_ANSWER_BYTES: u64 = 64 * 1024;
 
+/// A request that is to be forwarded.
+pub struct Forward<'a> {
+    pub route: &'a Route,
+    pub head: &'a Head,
+    pub origin: &'a Origin,
+    pub id: &'a RequestId,
+    pub additions: Additions<'a>,
+}
+
 /// One worker's way to the upstreams.
 pub struct Proxy {
-    client: Client,
-    timeout: Duration,
-    body_limits: BodyLimits,
-    in_flight: Cell<usize>,
+    pub pool: Rc<Pool>,
+    pub held: Held,
+}
+
+/// A failure after the request has begun to leave: never repeated, since it may have been acted on.
+enum Failure {
+    Late,
+    Broken(String),
+    /// It is the client's.
+    Request(GatewayError),
+}
+
+impl From<ConnectionError> for Failure {
+    fn from(error: ConnectionError) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Broken(error.to_string())
+    }
 }
 
 impl Proxy {
-    pub fn new(timeout: Duration, body_limits: BodyLimits) -> Self {
-        Self {
-            client: upstream::client(timeout),
-            timeout,
-            body_limits,
-            in_flight: Cell::new(0),
-        }
-    }
-
-    /// Reads a request that has no route to its end, so that the connection can go on with the next one.
-    ///
-    /// # Errors
-    /// Always: 404, or what is wrong with the body.
-    pub async fn no_route(&self, request: Request) -> Result<Response<BoxBody>, GatewayError> {
-        let (head, payload) = request.into_parts();
-        self.body_limits.read(&head, payload).await?;
-        Err(GatewayError::NotFound)
-    }
-
     /// # Errors
     /// What is wrong with the request's body, or with the upstream.
     pub async fn forward(
         &self,
-        route: &Route,
-        request: Request,
-        origin: &Origin,
-        id: &RequestId,
-        rate_limit: &RateLimit,
-    ) -> Result<Response<BoxBody>, GatewayError> {
-        let (head, payload) = request.into_parts();
-        let uri = route.upstream.join(head.uri.path_and_query())?;
-        let body = self.body_limits.read(&head, payload).await?;
-        let _in_flight = InFlight::enter(&self.in_flight)?;
-        let is_limited = route.is_identity && rate_limit::is_limited(head.uri.path());
-        let throttle_wait = if is_limited {
-            rate_limit.charge(origin.address)
-        } else {
-            None
-        };
-
-        let mut outgoing = self.client.request(head.method.clone(), uri).no_decompress();
-        if head.method == Method::HEAD {
-            // A service that wrongly sends a body here would have it taken for the next answer on the connection.
-            outgoing = outgoing.force_close();
+        forward: &Forward<'_>,
+        mut body: RequestBody<'_>,
+        checker: &Checker,
+    ) -> Result<Answer, GatewayError> {
+        let Forward { route, head, .. } = forward;
+        if !route.is_identity {
+            return self.pass_on(forward, Outgoing::Stream(&mut body)).await;
         }
-        *outgoing.headers_mut() = headers::to_upstream(&head, origin, id, throttle_wait);
-        let sent = match body.bytes.clone() {
-            Some(bytes) => outgoing.send_body(bytes),
-            None => outgoing.send_body(body::None::new()),
-        };
-        // Never repeated: a request that left may have been acted on, and one that could not leave finds nobody now.
-        let answer = match sent.await {
-            Ok(answer) => self.answer(&head.method, answer).await,
-            Err(error) => Err(upstream::failure(&error).because(&error)),
-        };
-        answer.map_err(|failure| {
-            let told = if route.is_identity { GatewayError::Unavailable } else { failure.told };
-            log::warn!(upstream:% = route.upstream, request_id:% = id, status = told.status().as_u16(); "no answer from an upstream: {}", failure.cause);
-            told
+        // Read before identity-svc is bothered, so that a slow client costs the gateway's memory and nothing else.
+        let whole = body.whole(&self.held).await?;
+        if let Some(verify) = EdgeVerify::of(head)
+            && let Some(bytes) = &whole.bytes
+            && checker.is_good(&verify, bytes).await
+        {
+            return Ok(verified());
+        }
+        let failure = self.pass_on(forward, Outgoing::Whole(whole.bytes.as_ref())).await;
+        failure.map_err(|error| match error {
+            GatewayError::BadGateway | GatewayError::GatewayTimeout => GatewayError::Unavailable,
+            other => other,
         })
     }
 
-    async fn answer(
+    async fn pass_on(
         &self,
-        method: &Method,
-        mut answer: ClientResponse,
-    ) -> Result<Response<BoxBody>, Failure> {
-        let status = answer.status();
-        if status.is_informational() {
-            return Err(GatewayError::BadGateway.because(&format!("final answer with status {status}")));
-        }
-        let length = answer.headers().get(header::CONTENT_LENGTH);
-        let length = length
-            .and_then(|value| value.to_str().ok())
-            .and_then(|text| text.parse::<u64>().ok());
-        let headers = headers::from_upstream(answer.headers());
-        let body = if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-            BoxBody::new(body::None::new())
-        } else if *method == Method::HEAD {
-            length.map_or_else(
-                || BoxBody::new(body::None::new()),
-                |length| BoxBody::new(NoBodyOf(length)),
-            )
-        } else {
-            match length {
-                Some(length) if length <= WHOLE_ANSWER_BYTES => {
-                    BoxBody::new(self.whole(&mut answer, length).await?)
-                }
-                Some(length) => BoxBody::new(SizedStream::new(length, PacedBody::new(answer, self.timeout))),
-                None => BoxBody::new(BodyStream::new(PacedBody::new(answer, self.timeout))),
-            }
-        };
-        let mut response = Response::with_body(status, body);
-        *response.headers_mut() = headers;
-        Ok(response)
-    }
-
-    async fn whole(&self, answer: &mut ClientResponse, length: u64) -> Result<Bytes, Failure> {
-        let collect = async {
-            let mut whole = BytesMut::new();
-            while let Some(piece) = answer.next().await {
-                whole.extend_from_slice(&piece.map_err(|error| GatewayError::BadGateway.because(&error))?);
-            }
-            Ok(whole.freeze())
-        };
-        let whole = timeout(self.timeout, collect)
-            .await
-            .map_err(|error| GatewayError::GatewayTimeout.because(&error))??;
-        if u64::try_from(whole.len()) == Ok(length) {
-            Ok(whole)
-        } else {
-            Err(GatewayError::BadGateway.because(&format!("{} of {length} bytes arrived", whole.len())))
-        }
-    }
-}
-
-/// A failure of an upstream: what clients are told, and what the log says.
-struct Failure {
-    told: GatewayError,
-    cause: String,
-}
-
-impl GatewayError {
-    fn because(self, cause: &impl ToString) -> Failure {
-        Failure {
-            told: self,
-            cause: cause.to_string(),
-        }
-    }
-}
-
-/// One of the places for requests under way; given back when dropped.
-struct InFlight<'a>(&'a Cell<usize>);
-
-impl<'a> InFlight<'a> {
-    fn enter(count: &'a Cell<usize>) -> Result<Self, GatewayError> {
-        if count.get() >= MAX_IN_FLIGHT {
-            log::warn!(in_flight = count.get(); "refused a request: too many are waiting for upstreams");
+        forward: &Forward<'_>,
+        outgoing: Outgoing<'_, '_>,
+    ) -> Result<Answer, GatewayError> {
+        let route = forward.route;
+        let Some(reached) = reach(&route.upstreams, &self.pool, route.timeout).await else {
+            log::debug!(route = route.prefix.as_str(), request_id:% = forward.id; "no upstream is ready");
             return Err(GatewayError::Unavailable);
+        };
+        let upstream = reached.upstream.clone();
+        let failure = match self.exchange(forward, outgoing, reached).await {
+            Ok(answer) => {
+                upstream.health.answered();
+                return Ok(answer);
+            }
+            Err(failure) => failure,
+        };
+        let (told, cause) = match failure {
+            Failure::Request(error) => return Err(error),
+            Failure::Late => {
+                upstream.counts.late.increment();
+                (GatewayError::GatewayTimeout, "no answer in time".to_owned())
+            }
+            Failure::Broken(cause) => {
+                upstream.counts.broken.increment();
+                (GatewayError::BadGateway, cause)
+            }
+        };
+        upstream.health.failed();
+        log::warn!(upstream:% = upstream.url, request_id:% = forward.id; "no answer from an upstream: {cause}");
+        Err(told)
+    }
+
+    async fn exchange(
+        &self,
+        forward: &Forward<'_>,
+        outgoing: Outgoing<'_, '_>,
+        reached: Reached,
+    ) -> Result<Answer, Failure> {
+        let Reached {
+            upstream,
+            mut connection,
+            place,
+        } = reached;
+        let Forward { route, head, .. } = forward;
+        let out = write_head(forward, upstream.url.authority(), &outgoing);
+        let (answer, is_sent) = match outgoing {
+            Outgoing::Whole(_) => {
+                let exchange = async {
+                    connection.send(&out).await?;
+                    Ok::<_, Failure>(connection.answer_head(&head.method).await?)
+                };
+                (
+                    timeout(route.timeout, exchange)
+                        .await
+                        .map_err(|_| Failure::Late)??,
+                    true,
+                )
+            }
+            Outgoing::Stream(body) => {
+                let is_sent = send_stream(&mut connection, &out, body).await?;
+                let answer = timeout(route.timeout, connection.answer_head(&head.method));
+                (answer.await.map_err(|_| Failure::Late)??, is_sent)
+            }
+        };
+        let mut answered = Answer::new(answer.status, Body::None);
+        answered.fields = headers::from_upstream(&answer.fields);
+        let is_head = head.method == Method::HEAD;
+        // After a HEAD, a service that wrongly sends a body would have it taken for its next answer.
+        let how = (answer.framing, answer.keeps_alive && is_sent && !is_head);
+        answered.body = match answer.framing {
+            _ if answer.status == StatusCode::SWITCHING_PROTOCOLS => {
+                if !head.is_websocket {
+                    return Err(Failure::Broken(
+                        "it switches protocols and nobody asked".to_owned(),
+                    ));
+                }
+                Body::Tunnel(Box::new(connection))
+            }
+            _ if is_head => Body::HeadOf(answer.length),
+            framing => {
+                let pool = self.pool.clone();
+                let body = AnswerBody::new(connection, how, route.pause, upstream, pool, place);
+                self.body(framing, body, &answer, route.timeout).await?
+            }
+        };
+        Ok(answered)
+    }
+
+    async fn body(
+        &self,
+        framing: AnswerFraming,
+        mut body: AnswerBody,
+        answer: &AnswerHead,
+        wait: Duration,
+    ) -> Result<Body, Failure> {
+        match framing {
+            AnswerFraming::NoBody => {
+                // Gives the connection back.
+                body.next().await.map_err(Failure::Broken)?;
+                let has_none = matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+                Ok(if has_none {
+                    Body::None
+                } else {
+                    Body::Whole(Bytes::new())
+                })
+            }
+            AnswerFraming::Length(length) if length <= WHOLE_ANSWER_BYTES => {
+                let whole = timeout(wait, body.whole()).await.map_err(|_| Failure::Late)?;
+                Ok(Body::Whole(whole.map_err(Failure::Broken)?))
+            }
+            _ => Ok(Body::Upstream(Box::new(body))),
         }
-        count.set(count.get() + 1);
-        Ok(Self(count))
     }
 }
 
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
-    }
+/// The body that goes out.
+enum Outgoing<'a, 'b> {
+    Whole(Option<&'a Bytes>),
+    Stream(&'a mut RequestBody<'b>),
 }
 
-/// The answer to a HEAD: no body, but the length it would have.
-struct NoBodyOf(u64);
-
-impl MessageBody for NoBodyOf {
-    type Error = std::convert::Infallible;
-
-    fn size(&self) -> BodySize {
-        BodySize::Sized(self.0)
+/// The head for the upstream, and the body with it when it is whole.
+fn write_head(forward: &Forward<'_>, host: &str, outgoing: &Outgoing<'_, '_>) -> BytesMut {
+    let Forward {
+        route,
+        head,
+        origin,
+        id,
+        additions,
+    } = forward;
+    let body_bytes = match outgoing {
+        Outgoing::Whole(Some(bytes)) => bytes.len(),
+        _ => 0,
+    };
+    let mut out = BytesMut::with_capacity(1024 + body_bytes);
+    out.extend_from_slice(head.method.as_str().as_bytes());
+    out.extend_from_slice(b" ");
+    out.extend_from_slice(route.upstream_path(head.path()).as_bytes());
+    out.extend_from_slice(head.query().as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    write::line(&mut out, b"host", host.as_bytes());
+    headers::to_upstream(&mut out, head, origin, id, additions);
+    if head.is_websocket {
+        write::line(&mut out, b"connection", b"upgrade");
+        write::line(&mut out, b"upgrade", b"websocket");
     }
-
-    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        Poll::Ready(None)
+    let length = match outgoing {
+        Outgoing::Whole(bytes) => bytes.map(|bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
+        Outgoing::Stream(body) => match body.framing() {
+            Framing::NoBody => None,
+            Framing::Length(length) => Some(length),
+            Framing::Unknown => {
+                write::line(&mut out, b"transfer-encoding", b"chunked");
+                None
+            }
+        },
+    };
+    if let Some(length) = length {
+        write::number_line(&mut out, b"content-length", length);
     }
+    out.extend_from_slice(b"\r\n");
+    if let Outgoing::Whole(Some(bytes)) = outgoing {
+        out.extend_from_slice(bytes);
+    }
+    out
 }
 
-/// A large answer on its way; an upstream that pauses for too long ends it, and with it the client's connection.
-struct PacedBody {
-    answer: ClientResponse,
-    pause: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl PacedBody {
-    fn new(answer: ClientResponse, pause: Duration) -> Self {
-        Self {
-            answer,
-            pause,
-            timer: None,
+/// Sends head and body piece by piece, in constant memory. Returns whether all of it was sent: an upstream may answer
+/// before that, and then nobody needs the rest.
+async fn send_stream(
+    connection: &mut UpstreamConnection,
+    head: &[u8],
+    body: &mut RequestBody<'_>,
+) -> Result<bool, Failure> {
+    connection.send(head).await?;
+    if body.framing() == Framing::NoBody {
+        return Ok(true);
+    }
+    let is_chunked = body.framing() == Framing::Unknown;
+    let mut out = BytesMut::new();
+    loop {
+        let piece = tokio::select! {
+            biased;
+            piece = body.next_of_many() => piece.map_err(Failure::Request)?,
+            _ = connection.socket.ready(Interest::READABLE) => return Ok(false),
+        };
+        match piece {
+            Some(piece) if is_chunked => {
+                out.clear();
+                write::chunk(&mut out, &piece);
+                connection.send(&out).await?;
+            }
+            Some(piece) => connection.send(&piece).await?,
+            None => break,
         }
     }
-}
-
-impl Stream for PacedBody {
-    type Item = Result<Bytes, Box<dyn Error>>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        if let Poll::Ready(piece) = this.answer.poll_next_unpin(cx) {
-            this.timer = None;
-            return Poll::Ready(piece.map(|piece| piece.map_err(Into::into)));
-        }
-        let timer = this
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(this.pause)));
-        ready!(timer.as_mut().poll(cx));
-        Poll::Ready(Some(Err("the upstream paused for too long".into())))
+    if is_chunked {
+        out.clear();
+        write::last_chunk(&mut out);
+        connection.send(&out).await?;
     }
+    Ok(true)
 }

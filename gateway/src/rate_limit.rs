@@ -27,6 +27,8 @@ pub fn is_limited(path: &str) -> bool {
 /// The budgets of all clients.
 #[derive(Debug)]
 pub struct RateLimit {
+    /// Its name in the routes file; empty for the one of the contract.
+    class: String,
     requests_per_minute: usize,
     time: Time,
     clients: Mutex<Clients>,
@@ -67,6 +69,11 @@ struct Clients {
 impl RateLimit {
     /// `requests_per_minute` of 0 switches the limit off.
     pub fn new(requests_per_minute: usize, clock: Clock) -> Self {
+        Self::of_class("", requests_per_minute, clock)
+    }
+
+    /// The budget of a class of routes.
+    pub fn of_class(class: &str, requests_per_minute: usize, clock: Clock) -> Self {
         let time = Time {
             clock,
             started: Instant::now(),
@@ -76,10 +83,15 @@ impl RateLimit {
             ..Clients::default()
         };
         Self {
+            class: class.to_owned(),
             requests_per_minute,
             time,
             clients: Mutex::new(clients),
         }
+    }
+
+    pub fn is(&self, class: &str, requests_per_minute: usize) -> bool {
+        self.class == class && self.requests_per_minute == requests_per_minute
     }
 
     /// Charges a request to `client`, or returns after how many whole seconds, rounded up, there is budget again.

@@ -1,30 +1,58 @@
-//! Reads a request's whole body before an upstream is bothered: within a size, within a time, and within a bound over
-//! all requests together, so that slow or large uploads cost the gateway's memory and nothing else.
+//! A request's body on its way to whoever works on it: within a size, within a time, and, where it is read as a whole,
+//! within a bound over all requests together.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_http::error::PayloadError;
-use actix_http::{Payload, RequestHead, header};
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use tokio::time::{Instant, timeout_at};
 
 use crate::error::GatewayError;
+use crate::message::{Framing, Head};
 
-/// The bounds of bodies, and how much of the common one is in use. Clones share it.
-#[derive(Clone, Debug)]
-pub struct BodyLimits {
-    pub max_bytes: usize,
+/// A body that is passed on piece by piece has this much more time for every so many bytes of it.
+const SLOWEST_BYTES_PER_SECOND: u64 = 1024;
+
+/// Where the pieces come from.
+pub trait Source {
+    /// The next piece; `None` is the end.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, GatewayError>>;
+
+    /// Whether the client waits to be told to send it.
+    fn is_waited_for(&self) -> bool {
+        false
+    }
+}
+
+/// The bounds of one body.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub max_bytes: u64,
     pub timeout: Duration,
-    /// For all bodies together.
-    pub max_bytes_held: usize,
-    held: Arc<AtomicUsize>,
+}
+
+/// A body that is being read.
+pub struct RequestBody<'a> {
+    source: &'a mut dyn Source,
+    framing: Framing,
+    max_bytes: u64,
+    deadline: Instant,
+    read_bytes: u64,
+}
+
+/// How much all bodies that are held as a whole may take together. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Held {
+    max_bytes: usize,
+    bytes: Arc<AtomicUsize>,
 }
 
 /// A body that was read. Its share of the common bound is freed when it is dropped.
 #[derive(Debug)]
-pub struct RequestBody {
+pub struct WholeBody {
     /// `None`: the request has no body, which is not the same as an empty one.
     pub bytes: Option<Bytes>,
     _share: Share,
@@ -32,88 +60,135 @@ pub struct RequestBody {
 
 #[derive(Debug)]
 struct Share {
-    held: Arc<AtomicUsize>,
+    held: Held,
     bytes: usize,
 }
 
-impl BodyLimits {
-    pub fn new(max_bytes: usize, timeout: Duration, max_bytes_held: usize) -> Self {
-        Self {
-            max_bytes,
-            timeout,
-            max_bytes_held,
-            held: Arc::default(),
+impl<'a> RequestBody<'a> {
+    /// # Errors
+    /// 413 when it says that it is over the size.
+    pub fn new(source: &'a mut dyn Source, head: &Head, limits: Limits) -> Result<Self, GatewayError> {
+        if matches!(head.framing, Framing::Length(bytes) if bytes > limits.max_bytes) {
+            return Err(GatewayError::PayloadTooLarge);
         }
+        Ok(Self {
+            source,
+            framing: head.framing,
+            max_bytes: limits.max_bytes,
+            deadline: Instant::now() + limits.timeout,
+            read_bytes: 0,
+        })
     }
 
+    pub fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// The next piece; `None` is the end.
+    ///
     /// # Errors
-    /// 413 over the size, 408 over the time, 503 over the common bound, 400 when the body is broken or cut.
-    pub async fn read(&self, head: &RequestHead, payload: Payload) -> Result<RequestBody, GatewayError> {
-        let mut share = Share {
-            held: self.held.clone(),
-            bytes: 0,
-        };
-        let headers = head.headers();
-        if !headers.contains_key(header::CONTENT_LENGTH) && !headers.contains_key(header::TRANSFER_ENCODING) {
-            return Ok(RequestBody {
+    /// 413 over the size, 408 over the time, 400 when the body is broken or cut.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, GatewayError> {
+        let next = poll_fn(|cx| self.source.poll_next(cx));
+        let piece = timeout_at(self.deadline, next)
+            .await
+            .map_err(|_| GatewayError::RequestTimeout)??;
+        let Some(piece) = piece else { return Ok(None) };
+        self.read_bytes += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+        if self.read_bytes > self.max_bytes {
+            return Err(GatewayError::PayloadTooLarge);
+        }
+        Ok(Some(piece))
+    }
+
+    /// As [`RequestBody::next`], with more time the more has come.
+    ///
+    /// # Errors
+    /// As [`RequestBody::next`].
+    pub async fn next_of_many(&mut self) -> Result<Option<Bytes>, GatewayError> {
+        let before = self.read_bytes / SLOWEST_BYTES_PER_SECOND;
+        let piece = self.next().await?;
+        self.deadline += Duration::from_secs(self.read_bytes / SLOWEST_BYTES_PER_SECOND - before);
+        Ok(piece)
+    }
+
+    /// Reads all of it and keeps none, so that the connection can go on after an answer that did not need it.
+    ///
+    /// # Errors
+    /// As [`RequestBody::next`].
+    pub async fn discard(&mut self) -> Result<(), GatewayError> {
+        while self.next().await?.is_some() {}
+        Ok(())
+    }
+
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// As [`RequestBody::next`], and 503 over the common bound.
+    pub async fn whole(mut self, held: &Held) -> Result<WholeBody, GatewayError> {
+        let mut share = held.share();
+        if self.framing == Framing::NoBody {
+            return Ok(WholeBody {
                 bytes: None,
                 _share: share,
             });
         }
-        let bytes = tokio::time::timeout(self.timeout, self.collect(payload, &mut share))
-            .await
-            .map_err(|_| GatewayError::RequestTimeout)??;
-        Ok(RequestBody {
-            bytes: Some(bytes),
+        let mut whole = self.next().await?.unwrap_or_default();
+        share.add(whole.len())?;
+        if self.framing == Framing::Length(self.read_bytes) {
+            return Ok(WholeBody {
+                bytes: Some(whole),
+                _share: share,
+            });
+        }
+        let mut rest = BytesMut::new();
+        while let Some(piece) = self.next().await? {
+            share.add(piece.len())?;
+            if rest.is_empty() {
+                rest.extend_from_slice(&whole);
+            }
+            rest.extend_from_slice(&piece);
+        }
+        if !rest.is_empty() {
+            whole = rest.freeze();
+        }
+        Ok(WholeBody {
+            bytes: Some(whole),
             _share: share,
         })
     }
+}
 
-    async fn collect(&self, mut payload: Payload, share: &mut Share) -> Result<Bytes, GatewayError> {
-        let Some(first) = self.next(&mut payload, share).await? else {
-            return Ok(Bytes::new());
-        };
-        let Some(second) = self.next(&mut payload, share).await? else {
-            return Ok(first);
-        };
-        let mut whole = BytesMut::from(first);
-        whole.extend_from_slice(&second);
-        while let Some(piece) = self.next(&mut payload, share).await? {
-            whole.extend_from_slice(&piece);
+impl Held {
+    pub fn new(max_bytes: usize) -> Self {
+        Self {
+            max_bytes,
+            bytes: Arc::default(),
         }
-        Ok(whole.freeze())
     }
 
-    async fn next(&self, payload: &mut Payload, share: &mut Share) -> Result<Option<Bytes>, GatewayError> {
-        let Some(piece) = payload.next().await else {
-            return Ok(None);
-        };
-        let piece = piece.map_err(|error| match error {
-            PayloadError::Overflow => GatewayError::PayloadTooLarge,
-            _ => GatewayError::BadRequest("the body is broken or incomplete"),
-        })?;
-        let held = share.add(piece.len());
-        if share.bytes > self.max_bytes {
-            return Err(GatewayError::PayloadTooLarge);
+    fn share(&self) -> Share {
+        Share {
+            held: self.clone(),
+            bytes: 0,
         }
-        if held > self.max_bytes_held {
-            log::warn!(held_bytes = held; "refused a request body: too much is being uploaded at once");
-            return Err(GatewayError::Unavailable);
-        }
-        Ok(Some(piece))
     }
 }
 
 impl Share {
-    /// Returns how much all shares hold together.
-    fn add(&mut self, bytes: usize) -> usize {
+    fn add(&mut self, bytes: usize) -> Result<(), GatewayError> {
         self.bytes += bytes;
-        self.held.fetch_add(bytes, Ordering::Relaxed) + bytes
+        let held_bytes = self.held.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if held_bytes > self.held.max_bytes {
+            log::warn!(held_bytes; "refused a request body: too much is being uploaded at once");
+            return Err(GatewayError::Unavailable);
+        }
+        Ok(())
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.held.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }

@@ -1,35 +1,45 @@
-//! Puts the parts together and runs them: listener, connections, parser, requests.
+//! Puts the parts together and runs them: listener, connections, requests, and what watches over upstreams and keys.
 
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use actix_http::body::BoxBody;
-use actix_http::error::DispatchError;
-use actix_http::{HttpService, KeepAlive, Request, Response};
 use actix_server::{Server, ServerHandle};
-use actix_service::{
-    IntoServiceFactory, Service, ServiceFactoryExt, apply_fn_factory, fn_service, map_config,
-};
-use actix_web::dev::AppConfig;
+use actix_service::{fn_factory, fn_service};
 use actix_web::web::ServiceConfig;
-use actix_web::{App, Error, HttpRequest};
+use shared::admin;
+use shared::health::Readiness;
+use shared::metrics::Registry;
+use shared::shutdown::{self, Shutdown, ShutdownTrigger};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
-use crate::connection::{Connection, Limits};
-use crate::envelope::{Answer, Destination, Envelope, Shared, Worker};
-use crate::error::GatewayError;
+use crate::connection::{self, Entrance};
+use crate::edge_auth::key_set::KeyFetcher;
+use crate::edge_auth::revocations::{RevocationFeed, Revocations};
+use crate::edge_auth::{Checker, EdgeAuth, IdentityClient};
+use crate::gate::{DateLine, Shared, Worker};
+use crate::http1::connection::Deadlines;
+use crate::pages::Pages;
 use crate::proxy::Proxy;
 use crate::rate_limit::RateLimit;
-use crate::request_body::BodyLimits;
-use crate::routes::Routes;
+use crate::reload::Reload;
+use crate::request_body::{Held, Limits};
+use crate::routes::{Common, RouteCounts, Routes};
 use crate::settings::Settings;
+use crate::tls::{Certificate, TlsError};
+use crate::upstream::Pool;
+use crate::upstream::monitor::UpstreamMonitor;
 
 const BACKLOG: u32 = 4096;
 /// All request bodies that are held at once, in multiples of the largest one.
 const BODIES_HELD: usize = 100;
+/// Connections of one worker at once.
+const MAX_CONNECTIONS: usize = 100_000;
+/// The gateway's own questions to identity-svc are small.
+const OWN_REQUEST: Duration = Duration::from_secs(2);
 
 /// Pages under `/dev/` that the gateway serves itself; embedded mode shows its mailbox there.
 pub type ExtraPages = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
@@ -41,6 +51,10 @@ pub enum StartError {
     Listen { address: SocketAddr, source: io::Error },
     #[error("cannot serve on {address}: {source}")]
     Serve { address: SocketAddr, source: io::Error },
+    #[error("cannot serve TLS: {0}")]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Admin(#[from] admin::StartError),
 }
 
 /// What the operator can do something about, without the number that the system gives it.
@@ -58,16 +72,30 @@ fn reason(error: &io::Error) -> String {
 pub struct Running {
     /// Where it listens; tells the port when the setting said 0.
     pub address: SocketAddr,
+    /// Where health and metrics are, unless they are off.
+    pub admin_address: Option<SocketAddr>,
+    readiness: Readiness,
+    admin: admin::Running,
     handle: ServerHandle,
     server: Option<JoinHandle<io::Result<()>>>,
+    shutdown: ShutdownTrigger,
+    reload: Reload,
 }
 
 impl Running {
     /// Stops accepting, lets requests under way finish within the drain time, and returns when that is done.
     pub async fn stop(mut self) {
+        self.readiness.drain();
+        self.shutdown.trigger();
         self.handle.stop(true).await;
         self.ended().await;
+        self.admin.stop().await;
         log::info!("gateway stopped");
+    }
+
+    /// Reads routes and certificate again, as SIGHUP does. What is wrong is logged, and the old ones stay.
+    pub fn reload(&self) {
+        self.reload.run();
     }
 
     /// Serves until SIGINT or SIGTERM, and then stops. Returns whether it ended like that, and not by itself.
@@ -93,34 +121,60 @@ impl Running {
     }
 }
 
-/// Starts serving.
+/// Starts serving. Must run on an actix system.
 ///
 /// # Errors
-/// When the address cannot be listened on.
-#[expect(
-    clippy::unused_async,
-    reason = "it needs a runtime, and reading certificates and key sets will wait here"
-)]
+/// When an address cannot be listened on, or the certificate is none.
 pub async fn start(settings: Settings, extra_pages: Option<ExtraPages>) -> Result<Running, StartError> {
     let address = settings.listen;
     let listener = listen(address).map_err(|source| StartError::Listen { address, source })?;
     let bound = listener
         .local_addr()
         .map_err(|source| StartError::Listen { address, source })?;
-    let server =
-        serve(&settings, listener, extra_pages).map_err(|source| StartError::Serve { address, source })?;
+    let certificate = settings.tls.clone().map(Certificate::read).transpose()?;
+    let (readiness, metrics) = (Readiness::default(), Registry::default());
+    let (shutdown, signal) = shutdown::channel();
+    let routes = Arc::new(routes(&settings, &metrics));
+    let shared = Arc::new(shared_parts(&settings, routes.clone(), &metrics));
+    let edge_auth = Arc::new(edge_auth(&settings, &routes, &readiness, &metrics, &signal));
+    let identity = readiness.part("identity");
+    UpstreamMonitor::start(shared.clone(), settings.probe_interval, identity, signal.clone());
+    let reload = Reload::new(settings.routes_file.clone(), routes.clone(), certificate.clone());
+    reload.on_signal(signal.clone());
+    let admin = admin::start(settings.admin, readiness.clone(), metrics.clone())?;
+    let entrance = Entrance {
+        tls: certificate
+            .map(|certificate| certificate.acceptor())
+            .transpose()?,
+        proxy_protocol: settings.proxy_protocol,
+        connections: Arc::new(metrics.gauge(
+            "gatehouse_gateway_connections",
+            "Connections of clients that are open.",
+            &[],
+        )),
+    };
+    let parts = Parts {
+        shared,
+        edge_auth,
+        entrance,
+        extra_pages,
+        held: Held::new(settings.max_body_bytes.saturating_mul(BODIES_HELD)),
+        settings,
+        signal,
+    };
+    let (workers, identity_urls) = (parts.settings.workers, parts.settings.identity_urls.len());
+    let server = serve(parts, listener).map_err(|source| StartError::Serve { address, source })?;
     let handle = server.handle();
-    log::info!(
-        address:% = bound,
-        identity:% = settings.identity_url,
-        workers = settings.workers,
-        auth_requests_per_minute = settings.auth_requests_per_minute;
-        "gateway listens"
-    );
+    log::info!(address:% = bound, identity_urls, workers; "gateway listens");
     Ok(Running {
         address: bound,
+        admin_address: admin.address,
+        readiness,
+        admin,
         handle,
         server: Some(tokio::spawn(server)),
+        shutdown,
+        reload,
     })
 }
 
@@ -135,99 +189,127 @@ fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.listen(BACKLOG)?.into_std()
 }
 
-fn serve(
-    settings: &Settings,
-    listener: std::net::TcpListener,
-    extra_pages: Option<ExtraPages>,
-) -> io::Result<Server> {
-    let shared = Arc::new(Shared {
-        routes: Routes::new(&settings.identity_url, settings.other_routes.clone()),
-        trusted_proxies: settings.trusted_proxies.clone(),
-        rate_limit: RateLimit::new(settings.auth_requests_per_minute, settings.clock.clone()),
-        has_pages: extra_pages.is_some(),
-    });
-    let limits = Limits {
-        header: settings.header_timeout,
-        body: settings.body_timeout,
-        keep_alive: settings.keep_alive,
-        max_body_bytes: u64::try_from(settings.max_body_bytes).unwrap_or(u64::MAX),
+fn routes(settings: &Settings, metrics: &Registry) -> Routes {
+    let common = Common {
+        identity_urls: settings.identity_urls.clone(),
+        timeout: settings.upstream_timeout,
+        body: body_limits(settings),
+        max_in_flight: settings.max_in_flight,
+        clock: settings.clock.clone(),
+        metrics: metrics.clone(),
     };
-    let bytes_held = settings.max_body_bytes.saturating_mul(BODIES_HELD);
-    let body_limits = BodyLimits::new(settings.max_body_bytes, settings.body_timeout, bytes_held);
-    let upstream_timeout = settings.upstream_timeout;
-
-    let builder = Server::build()
-        .workers(settings.workers)
-        .shutdown_timeout(settings.drain.as_secs())
-        .disable_signals();
-    let drain = builder.graceful_shutdown_signal();
-    let builder = builder.listen("gateway", listener, move || {
-        let proxy = Proxy::new(upstream_timeout, body_limits.clone());
-        let worker = Rc::new(Worker {
-            shared: shared.clone(),
-            proxy,
-        });
-        let drain = drain.clone();
-        let http = HttpService::build()
-            // All deadlines of a connection are kept by `Connection`.
-            .keep_alive(KeepAlive::Os)
-            .client_request_timeout(std::time::Duration::ZERO)
-            .client_disconnect_timeout(std::time::Duration::ZERO)
-            .graceful_shutdown_signal(move || {
-                let drain = drain.clone();
-                async move { drain.notified().await }
-            })
-            .on_connect_ext(|connection: &Connection<TcpStream>, data| {
-                data.insert(connection.exchange());
-            })
-            .h1(requests(worker, extra_pages.clone()));
-        fn_service(move |socket: TcpStream| async move {
-            socket.set_nodelay(true).map_err(DispatchError::Io)?;
-            let peer = socket.peer_addr().ok();
-            Ok((Connection::new(socket, limits), peer))
-        })
-        .and_then(http)
-    })?;
-    Ok(builder.run())
+    Routes::new(common, &settings.routes)
 }
 
-/// Answers requests: the gateway's own pages are an actix-web application, everything else does without one.
-fn requests(
-    worker: Rc<Worker>,
+fn body_limits(settings: &Settings) -> Limits {
+    Limits {
+        max_bytes: u64::try_from(settings.max_body_bytes).unwrap_or(u64::MAX),
+        timeout: settings.body_timeout,
+    }
+}
+
+fn shared_parts(settings: &Settings, routes: Arc<Routes>, metrics: &Registry) -> Shared {
+    Shared {
+        routes,
+        trusted_proxies: settings.trusted_proxies.clone(),
+        rate_limit: RateLimit::new(settings.auth_requests_per_minute, settings.clock.clone()),
+        deadlines: Deadlines {
+            header: settings.header_timeout,
+            keep_alive: settings.keep_alive,
+        },
+        body: body_limits(settings),
+        cors: settings.cors.clone(),
+        counts: RouteCounts::new("none", metrics),
+    }
+}
+
+/// Starts what keeps keys and ended sessions up to date.
+fn edge_auth(
+    settings: &Settings,
+    routes: &Arc<Routes>,
+    readiness: &Readiness,
+    metrics: &Registry,
+    signal: &Shutdown,
+) -> EdgeAuth {
+    let identity = || IdentityClient::new(routes.clone(), Rc::default(), OWN_REQUEST);
+    let keys = KeyFetcher::start(readiness.part("keys"), signal.clone(), identity);
+    let revocations = Revocations::new(metrics);
+    RevocationFeed::start(
+        revocations.clone(),
+        settings.revocations_interval,
+        settings.clock.clone(),
+        metrics,
+        (readiness.part("revocations"), signal.clone()),
+        identity(),
+    );
+    EdgeAuth::new(
+        keys,
+        revocations,
+        settings.when_stale,
+        settings.clock.clone(),
+        metrics,
+    )
+}
+
+/// What every worker is made from.
+#[derive(Clone)]
+struct Parts {
+    shared: Arc<Shared>,
+    edge_auth: Arc<EdgeAuth>,
+    entrance: Entrance,
     extra_pages: Option<ExtraPages>,
-) -> impl actix_service::ServiceFactory<
-    Request,
-    Config = (),
-    Response = Response<Answer>,
-    Error = Error,
-    InitError = (),
-    Service: Service<Request, Future: 'static>,
-    Future: 'static,
-> {
-    let pages = App::new()
-        .configure(move |config| {
-            if let Some(extra_pages) = &extra_pages {
-                extra_pages(config);
+    held: Held,
+    settings: Settings,
+    signal: Shutdown,
+}
+
+impl Parts {
+    async fn worker(&self) -> Rc<Worker> {
+        let pool = Rc::new(Pool::default());
+        pool.sweep();
+        let identity = IdentityClient::new(
+            self.shared.routes.clone(),
+            pool.clone(),
+            self.settings.upstream_timeout,
+        );
+        let pages = match &self.extra_pages {
+            Some(extra_pages) => Pages::start(extra_pages.clone()).await,
+            None => None,
+        };
+        Rc::new(Worker {
+            shared: self.shared.clone(),
+            proxy: Proxy {
+                pool,
+                held: self.held.clone(),
+            },
+            checker: Checker::new(self.edge_auth.clone(), identity),
+            pages,
+            date: DateLine::new(self.settings.clock.clone()),
+        })
+    }
+}
+
+fn serve(parts: Parts, listener: std::net::TcpListener) -> io::Result<Server> {
+    let builder = Server::build()
+        .workers(parts.settings.workers)
+        .max_concurrent_connections(MAX_CONNECTIONS)
+        .shutdown_timeout(parts.settings.drain.as_secs())
+        .disable_signals();
+    let builder = builder.listen("gateway", listener, move || {
+        let parts = parts.clone();
+        fn_factory(move || {
+            let parts = parts.clone();
+            async move {
+                let worker = parts.worker().await;
+                Ok::<_, ()>(fn_service(move |socket: TcpStream| {
+                    let (worker, parts) = (worker.clone(), parts.clone());
+                    async move {
+                        connection::serve(socket, &parts.entrance, worker, parts.signal.clone()).await;
+                        Ok::<_, ()>(())
+                    }
+                }))
             }
         })
-        .default_service(actix_web::web::to(|_: HttpRequest| async {
-            actix_web::HttpResponse::from(GatewayError::NotFound.response())
-        }));
-    let pages = map_config(pages.into_factory(), |()| AppConfig::default());
-    apply_fn_factory(pages, move |request: Request, pages| {
-        let envelope = Envelope::of(&request, &worker.shared);
-        let destination = if envelope.is_page {
-            let page = pages.call(request);
-            Destination::Page(async move {
-                match page.await {
-                    Ok(answer) => Response::<BoxBody>::from(answer),
-                    Err(error) => Response::from(error),
-                }
-            })
-        } else {
-            Destination::Elsewhere(request)
-        };
-        let worker = worker.clone();
-        async move { Ok(worker.answer(envelope, destination).await) }
-    })
+    })?;
+    Ok(builder.run())
 }

@@ -7,7 +7,7 @@ use crate::support::{Client, Echo, ask, get, post, start_gateway};
 const TOO_LARGE: &str = "The request body is too large.";
 const TOO_SLOW: &str = "The request took too long to arrive.";
 
-#[tokio::test]
+#[actix_web::test]
 async fn a_body_that_says_it_is_too_large_is_refused_before_it_is_sent() {
     let echo = Echo::start();
     let gateway = start_gateway(echo.address, |settings| settings.max_body_bytes = 2000).await;
@@ -25,7 +25,7 @@ async fn a_body_that_says_it_is_too_large_is_refused_before_it_is_sent() {
     assert_eq!(echo.request_count(), 1);
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn a_chunked_body_is_refused_when_it_grows_too_large() {
     let echo = Echo::start();
     let gateway = start_gateway(echo.address, |settings| settings.max_body_bytes = 100_000).await;
@@ -46,7 +46,7 @@ async fn a_chunked_body_is_refused_when_it_grows_too_large() {
     assert_eq!(echo.request_count(), 0);
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn a_large_body_within_the_limit_arrives_whole() {
     let gateway = start_gateway(Echo::start().address, |_| {}).await;
     let body = "0123456789".repeat(200_000);
@@ -54,7 +54,7 @@ async fn a_large_body_within_the_limit_arrives_whole() {
     assert_eq!(answer.json()["body"].as_str(), Some(body.as_str()));
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn a_slow_body_is_answered_408_and_cut() {
     let echo = Echo::start();
     let gateway = start_gateway(echo.address, |settings| {
@@ -77,7 +77,7 @@ async fn a_slow_body_is_answered_408_and_cut() {
     assert_eq!(echo.request_count(), 0);
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn a_slow_header_is_cut_on_the_first_request_and_on_every_other() {
     let echo = Echo::start();
     let gateway = start_gateway(echo.address, |settings| {
@@ -98,7 +98,7 @@ async fn a_slow_header_is_cut_on_the_first_request_and_on_every_other() {
     assert!(client.is_closed().await);
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn a_connection_without_a_request_is_closed_in_silence() {
     let echo = Echo::start();
     let gateway = start_gateway(echo.address, |settings| {
@@ -114,7 +114,7 @@ async fn a_connection_without_a_request_is_closed_in_silence() {
     assert!(idle.is_closed().await);
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn many_idle_connections_leave_room_for_others() {
     let gateway = start_gateway(Echo::start().address, |_| {}).await;
     let mut idle = Vec::new();

@@ -27,7 +27,7 @@ async fn wait_of(gateway: &Running, client: &str) -> Option<String> {
     ask(gateway, request).await.seen("x-gatehouse-throttle-wait")
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn beyond_the_budget_a_request_is_forwarded_with_the_seconds_to_wait() {
     let clock = Clock::fixed(1_000_000);
     let gateway = start(&clock, "").await;
@@ -59,7 +59,7 @@ async fn beyond_the_budget_a_request_is_forwarded_with_the_seconds_to_wait() {
     assert_eq!(wait(&gateway, "/api/auth/login/").await.unwrap(), "60");
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn other_endpoints_have_no_part_in_the_budget() {
     let gateway = start(&Clock::fixed(0), "").await;
     let free = [
@@ -79,7 +79,7 @@ async fn other_endpoints_have_no_part_in_the_budget() {
     assert!(wait(&gateway, "/api/auth/login/").await.is_some());
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn every_client_has_its_own_budget_and_an_ipv6_network_is_one_client() {
     let gateway = start(&Clock::fixed(0), "127.0.0.1").await;
     for number in 0..5 {
@@ -93,7 +93,7 @@ async fn every_client_has_its_own_budget_and_an_ipv6_network_is_one_client() {
     assert_eq!(wait_of(&gateway, "192.0.2.2").await, None);
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn a_forged_client_address_opens_no_new_budget() {
     let gateway = start(&Clock::fixed(0), "").await;
     for number in 0..5 {
@@ -102,7 +102,7 @@ async fn a_forged_client_address_opens_no_new_budget() {
     assert_eq!(wait_of(&gateway, "192.0.2.99").await.unwrap(), "60");
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn a_budget_of_zero_is_no_budget() {
     let gateway = start_gateway(Echo::start().address, |settings| {
         settings.auth_requests_per_minute = 0;

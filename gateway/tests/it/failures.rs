@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use gateway::routes::Route;
+use gateway::routes::RouteSettings;
 use gateway::service::Running;
 
 use crate::support::{Client, canned, get, nobody, start_gateway};
@@ -15,16 +15,12 @@ async fn start(upstream: SocketAddr) -> Running {
     start_gateway(upstream, |settings| {
         settings.upstream_timeout = Duration::from_millis(300);
         let upstream = upstream.try_into().unwrap();
-        settings.other_routes = vec![Route {
-            prefix: "/app/".into(),
-            upstream,
-            is_identity: false,
-        }];
+        settings.routes.routes = vec![RouteSettings::new("/app/", vec![upstream])];
     })
     .await
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn a_failure_of_identity_is_503_and_one_of_another_service_says_which() {
     let too_late = "The service behind the gateway did not answer in time.";
     let broken = "The service behind the gateway gave no valid answer.";
@@ -62,7 +58,7 @@ async fn a_failure_of_identity_is_503_and_one_of_another_service_says_which() {
     }
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn a_connection_survives_an_upstream_that_is_down() {
     let gateway = start(nobody().await).await;
     let mut client = Client::connect(&gateway).await;
@@ -74,7 +70,7 @@ async fn a_connection_survives_an_upstream_that_is_down() {
     }
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn an_upstream_that_comes_up_is_used_at_once() {
     let address = nobody().await;
     let gateway = start(address).await;
@@ -91,7 +87,7 @@ async fn an_upstream_that_comes_up_is_used_at_once() {
     assert_eq!(get(&gateway, "/app/", "").await.body, "up");
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn a_long_answer_of_unknown_length_is_passed_on_piece_by_piece() {
     let upstream = canned(Some(
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n7\r\n, world\r\n0\r\n\r\n",

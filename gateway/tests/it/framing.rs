@@ -5,7 +5,7 @@ use crate::support::{Client, Echo, post, start_gateway};
 /// What must never be taken for a request.
 const HIDDEN: &str = "GET /api/auth/hidden/ HTTP/1.1\r\nHost: a\r\n\r\n";
 
-#[tokio::test]
+#[actix_web::test]
 async fn an_ambiguous_request_is_answered_once_and_closes_the_connection() {
     let echo = Echo::start();
     let gateway = start_gateway(echo.address, |_| {}).await;
@@ -90,7 +90,7 @@ async fn an_ambiguous_request_is_answered_once_and_closes_the_connection() {
     assert_eq!(echo.request_count(), 0);
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn a_chunked_body_that_parsers_disagree_about_is_refused() {
     let echo = Echo::start();
     let gateway = start_gateway(echo.address, |_| {}).await;
@@ -119,7 +119,7 @@ async fn a_chunked_body_that_parsers_disagree_about_is_refused() {
     assert_eq!(echo.request_count(), 0);
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn a_well_formed_chunked_body_is_forwarded_whole_and_without_its_trailers() {
     let gateway = start_gateway(Echo::start().address, |_| {}).await;
     let mut client = Client::connect(&gateway).await;
@@ -137,7 +137,7 @@ async fn a_well_formed_chunked_body_is_forwarded_whole_and_without_its_trailers(
     }
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn pipelined_requests_are_answered_in_order_each_by_its_own_rules() {
     let gateway = start_gateway(Echo::start().address, |_| {}).await;
     let mut client = Client::connect(&gateway).await;
@@ -167,7 +167,7 @@ async fn pipelined_requests_are_answered_in_order_each_by_its_own_rules() {
     assert!(client.is_closed().await);
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn a_request_may_arrive_byte_by_byte() {
     let gateway = start_gateway(Echo::start().address, |_| {}).await;
     let mut client = Client::connect(&gateway).await;
@@ -177,7 +177,7 @@ async fn a_request_may_arrive_byte_by_byte() {
     assert_eq!(client.answer().await.unwrap().json()["body"], "{}");
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn a_client_that_has_finished_sending_is_still_answered() {
     let gateway = start_gateway(Echo::start().address, |_| {}).await;
     let mut client = Client::connect(&gateway).await;

@@ -8,7 +8,7 @@ async fn start() -> Running {
     start_gateway(Echo::start().address, |_| {}).await
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn identity_headers_cannot_be_forged_in_any_spelling() {
     let gateway = start().await;
     for name in [
@@ -42,7 +42,7 @@ async fn identity_headers_cannot_be_forged_in_any_spelling() {
     }
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn our_own_headers_are_set_exactly_once_whatever_the_client_sends() {
     let gateway = start().await;
     let forged = "X-Gatehouse-Client-Address: 6.6.6.6\r\nx_gatehouse_client_address: 6.6.6.6\r\nX-Forwarded-For: 6.6.6.6\r\n\
@@ -56,7 +56,7 @@ async fn our_own_headers_are_set_exactly_once_whatever_the_client_sends() {
     assert_eq!(answer.seen("x-gatehouse-throttle-wait"), None);
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn a_trusted_proxy_says_who_the_client_is() {
     let echo = Echo::start();
     let trusting = |trusted: &'static str| {
@@ -82,7 +82,7 @@ async fn a_trusted_proxy_says_who_the_client_is() {
     assert_eq!(answer.seen("x-forwarded-proto").unwrap(), "http");
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn hop_by_hop_headers_end_here_and_end_to_end_ones_cannot_be_taken_away() {
     let gateway = start().await;
     let lines = "Connection: keep-alive, X-Hop, Authorization, Content-Type, Host\r\nKeep-Alive: timeout=5\r\nX-Hop: 1\r\nTE: trailers\r\n\
@@ -107,7 +107,7 @@ async fn hop_by_hop_headers_end_here_and_end_to_end_ones_cannot_be_taken_away() 
     assert_eq!(answer.seen("traceparent").unwrap(), "00-aa-bb-01");
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn nothing_is_added_that_changes_the_request() {
     let gateway = start().await;
     let answer = get(&gateway, "/api/auth/user/?a=%20b&c", "").await;
@@ -123,7 +123,7 @@ async fn nothing_is_added_that_changes_the_request() {
     }
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn an_upgrade_is_not_forwarded_and_the_request_is_answered() {
     let gateway = start().await;
     let lines = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n";
@@ -142,7 +142,7 @@ async fn an_upgrade_is_not_forwarded_and_the_request_is_answered() {
         .assert_error(400, "Malformed request: WebSocket is not supported.");
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn a_request_id_is_kept_when_it_has_the_form_of_one() {
     let gateway = start().await;
     let answer = get(&gateway, "/api/auth/user/", "X-Request-ID: abc-123\r\n").await;
@@ -159,7 +159,7 @@ async fn a_request_id_is_kept_when_it_has_the_form_of_one() {
     assert_eq!(answer.seen("x_request_id"), None);
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn an_answer_loses_what_is_of_one_hop_or_names_versions() {
     let upstream = canned(Some(
         "HTTP/1.1 201 Created\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nServer: identity/1.2.3\r\n\
@@ -186,7 +186,7 @@ async fn an_answer_loses_what_is_of_one_hop_or_names_versions() {
     assert_eq!(answer.header("x-request-id").unwrap(), "mine");
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn a_head_is_answered_without_a_body_but_with_its_length() {
     let upstream = canned(Some(
         "HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 33\r\n\r\n",
@@ -211,7 +211,7 @@ async fn a_head_is_answered_without_a_body_but_with_its_length() {
     assert!(client.is_closed().await);
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn a_client_that_expects_to_be_told_to_go_on_is_told() {
     let gateway = start().await;
     let request =

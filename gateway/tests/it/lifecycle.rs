@@ -5,7 +5,7 @@ use shared::env::Env;
 
 use crate::support::{Client, Echo, get, post, start_gateway};
 
-#[tokio::test]
+#[actix_web::test]
 async fn a_stop_lets_requests_under_way_finish_and_takes_no_new_ones() {
     let echo = Echo::start();
     let gateway = start_gateway(echo.address, |_| {}).await;
@@ -40,7 +40,7 @@ async fn a_stop_lets_requests_under_way_finish_and_takes_no_new_ones() {
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn an_address_in_use_is_told_in_one_sentence() {
     let gateway = start_gateway(Echo::start().address, |_| {}).await;
     let env = Env::from_pairs([("GATEHOUSE_GATEWAY_LISTEN", gateway.address.to_string())]);

@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, web};
 
 use crate::support::{Echo, ask, get, start_gateway, start_gateway_with_pages};
 
-#[tokio::test]
+#[actix_web::test]
 async fn the_endpoints_are_forwarded_unchanged_with_every_ordinary_method() {
     let gateway = start_gateway(Echo::start().address, |_| {}).await;
     for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
@@ -26,7 +26,7 @@ async fn the_endpoints_are_forwarded_unchanged_with_every_ordinary_method() {
     }
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn no_spelling_of_another_path_reaches_anything() {
     let echo = Echo::start();
     let gateway = start_gateway(echo.address, |_| {}).await;
@@ -64,7 +64,7 @@ async fn no_spelling_of_another_path_reaches_anything() {
     assert_eq!(echo.request_count(), 0);
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn methods_that_echo_tunnel_or_are_unknown_are_refused_without_an_echo() {
     let echo = Echo::start();
     let gateway = start_gateway(echo.address, |_| {}).await;
@@ -83,7 +83,7 @@ async fn methods_that_echo_tunnel_or_are_unknown_are_refused_without_an_echo() {
     assert_eq!(echo.request_count(), 0);
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn pages_of_its_own_are_served_below_dev_only() {
     let echo = Echo::start();
     let pages: gateway::ExtraPages = Arc::new(|config: &mut web::ServiceConfig| {

@@ -5,20 +5,28 @@
 
 use std::net::Ipv6Addr;
 
+use actix_http::Method;
+use bytes::Bytes;
+
 use crate::error::GatewayError;
+use crate::message::{Fields, Framing, Head};
 
 /// The largest head, from the method to the empty line.
 pub const MAX_HEAD_BYTES: usize = 32 * 1024;
 const MAX_TARGET_BYTES: usize = 8 * 1024;
-/// Below the 96 of actix-http, which answers beyond it without a body.
-const MAX_FIELDS: usize = 90;
+pub const MAX_FIELDS: usize = 90;
 
-/// How the length of a request's body is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    NoBody,
-    Length(u64),
-    Chunked,
+/// A request's head, and what is about its connection only.
+#[derive(Debug)]
+pub struct Parsed {
+    pub head: Head,
+    pub is_http_11: bool,
+    /// Whether the connection may go on after the answer.
+    pub keeps_alive: bool,
+    /// Whether the client waits for "100 Continue" before it sends the body.
+    pub expects_continue: bool,
+    /// Whether it asks for another protocol than WebSocket, which it will not get.
+    pub asks_upgrade: bool,
 }
 
 /// The state of the search for a head's end.
@@ -53,26 +61,67 @@ pub fn find_end(input: &[u8], start: usize) -> Result<Search, GatewayError> {
     Ok(Search::Partial(position))
 }
 
-/// Checks a whole head. `max_body_bytes` refuses a declared body before it is sent.
+/// Checks and reads a whole head, its empty line included.
 ///
 /// # Errors
 /// What to answer instead of reading on.
-pub fn check(head: &[u8], max_body_bytes: u64) -> Result<Framing, GatewayError> {
+pub fn parse(head: &Bytes) -> Result<Parsed, GatewayError> {
     let text = head.strip_suffix(b"\r\n\r\n").unwrap_or(head);
     let mut lines = Lines(Some(text));
-    let is_http_11 = check_request_line(lines.next().unwrap_or_default())?;
-    let mut fields = Fields::default();
+    let request_line = lines.next().unwrap_or_default();
+    let (method, target, is_http_11) = check_request_line(request_line)?;
+    let mut facts = Facts::default();
+    let mut fields = Fields::with_capacity(16);
     for (count, line) in lines.enumerate() {
         if count >= MAX_FIELDS {
             return Err(GatewayError::HeaderTooLarge);
         }
-        fields.take(line)?;
+        let (name, value) = split_field(line)?;
+        facts.take(name, value)?;
+        fields.push(head.slice_ref(name), head.slice_ref(value));
     }
-    fields.conclude(is_http_11, head.starts_with(b"POST "), max_body_bytes)
+    let framing = facts.framing(is_http_11, method == Method::POST)?;
+    if facts.is_websocket && (!is_http_11 || !facts.has_upgrade_option || framing != Framing::NoBody) {
+        return Err(GatewayError::BadRequest("a WebSocket upgrade that is none"));
+    }
+    Ok(Parsed {
+        is_http_11,
+        keeps_alive: is_http_11 && !facts.has_close,
+        expects_continue: facts.expects_continue && is_http_11 && framing != Framing::NoBody,
+        asks_upgrade: facts.asks_upgrade,
+        head: Head {
+            method,
+            target: head.slice_ref(target),
+            fields,
+            framing,
+            is_websocket: facts.is_websocket,
+        },
+    })
+}
+
+/// Name and value of a header line.
+fn split_field(line: &[u8]) -> Result<(&[u8], &[u8]), GatewayError> {
+    let Some(colon) = line.iter().position(|&byte| byte == b':') else {
+        return Err(GatewayError::BadRequest("a header line without a colon"));
+    };
+    let (name, rest) = line.split_at(colon);
+    if name.is_empty() || !name.iter().all(|&byte| is_token_byte(byte)) {
+        return Err(GatewayError::BadRequest("bad header name"));
+    }
+    let value = trim(rest.get(1..).unwrap_or_default());
+    if !is_field_value(value) {
+        return Err(GatewayError::BadRequest("bad character in a header value"));
+    }
+    Ok((name, value))
+}
+
+/// Whether `value` has no control characters but tabs.
+pub fn is_field_value(value: &[u8]) -> bool {
+    !value.iter().any(|&byte| byte != b'\t' && byte.is_ascii_control())
 }
 
 /// The lines of a head, without their `\r\n`. A bare CR or LF stays in its line, where the checks find it.
-struct Lines<'a>(Option<&'a [u8]>);
+pub struct Lines<'a>(pub Option<&'a [u8]>);
 
 impl<'a> Iterator for Lines<'a> {
     type Item = &'a [u8];
@@ -89,8 +138,8 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
-/// Returns whether the version is HTTP/1.1, and not HTTP/1.0.
-fn check_request_line(line: &[u8]) -> Result<bool, GatewayError> {
+/// Returns method, target and whether the version is HTTP/1.1, and not HTTP/1.0.
+fn check_request_line(line: &[u8]) -> Result<(Method, &[u8], bool), GatewayError> {
     let mut words = line.split(|&byte| byte == b' ');
     let (Some(method), Some(target), Some(version), None) =
         (words.next(), words.next(), words.next(), words.next())
@@ -110,23 +159,36 @@ fn check_request_line(line: &[u8]) -> Result<bool, GatewayError> {
         }
         _ => return Err(GatewayError::BadRequest("bad HTTP version")),
     };
-    match method {
-        b"GET" | b"HEAD" | b"POST" | b"PUT" | b"PATCH" | b"DELETE" | b"OPTIONS" => {}
-        b"TRACE" | b"CONNECT" => return Err(GatewayError::MethodNotAllowed),
-        _ => return Err(GatewayError::NotImplemented),
-    }
+    let method = check_method(method)?;
     check_target(target)?;
-    Ok(is_http_11)
+    Ok((method, target, is_http_11))
 }
 
-fn check_target(target: &[u8]) -> Result<(), GatewayError> {
+/// # Errors
+/// 405 or 501 for methods that are never forwarded.
+pub fn check_method(method: &[u8]) -> Result<Method, GatewayError> {
+    Ok(match method {
+        b"GET" => Method::GET,
+        b"HEAD" => Method::HEAD,
+        b"POST" => Method::POST,
+        b"PUT" => Method::PUT,
+        b"PATCH" => Method::PATCH,
+        b"DELETE" => Method::DELETE,
+        b"OPTIONS" => Method::OPTIONS,
+        b"TRACE" | b"CONNECT" => return Err(GatewayError::MethodNotAllowed),
+        _ => return Err(GatewayError::NotImplemented),
+    })
+}
+
+/// # Errors
+/// 400 or 414 when it is no plain path with a query.
+pub fn check_target(target: &[u8]) -> Result<(), GatewayError> {
     if target.len() > MAX_TARGET_BYTES {
         return Err(GatewayError::UriTooLong);
     }
     if !target.starts_with(b"/") {
         return Err(GatewayError::BadRequest("the target is not a path"));
     }
-    // What the parser behind this takes, which would otherwise answer without a body.
     let is_target_byte =
         |byte: &u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'#' | b'<' | b'>' | b'`' | b'\\');
     let query_start = target
@@ -143,56 +205,69 @@ fn check_target(target: &[u8]) -> Result<(), GatewayError> {
 /// What the fields seen so far say about the message itself.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one fact about the message")]
-struct Fields {
+struct Facts {
     has_host: bool,
     has_authorization: bool,
     has_content_type: bool,
+    has_close: bool,
+    has_upgrade_option: bool,
     is_chunked: bool,
+    is_websocket: bool,
+    asks_upgrade: bool,
+    expects_continue: bool,
     content_length: Option<u64>,
 }
 
-impl Fields {
-    fn take(&mut self, line: &[u8]) -> Result<(), GatewayError> {
-        let Some(colon) = line.iter().position(|&byte| byte == b':') else {
-            return Err(GatewayError::BadRequest("a header line without a colon"));
-        };
-        let (name, rest) = line.split_at(colon);
-        if name.is_empty() || !name.iter().all(|&byte| is_token_byte(byte)) {
-            return Err(GatewayError::BadRequest("bad header name"));
-        }
-        let value = trim(rest.get(1..).unwrap_or_default());
-        if value.iter().any(|&byte| byte != b'\t' && byte.is_ascii_control()) {
-            return Err(GatewayError::BadRequest("bad character in a header value"));
-        }
+impl Facts {
+    fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), GatewayError> {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-        if is("host") {
-            once(&mut self.has_host, "more than one Host")?;
-            if !is_host(value) {
-                return Err(GatewayError::BadRequest("bad Host"));
+        match name.len() {
+            4 if is("host") => {
+                once(&mut self.has_host, "more than one Host")?;
+                if !is_host(value) {
+                    return Err(GatewayError::BadRequest("bad Host"));
+                }
             }
-        } else if is("authorization") {
-            once(&mut self.has_authorization, "more than one Authorization")?;
-        } else if is("content-type") {
-            once(&mut self.has_content_type, "more than one Content-Type")?;
-        } else if is("content-length") {
-            let length = parse_length(value).ok_or(GatewayError::BadRequest("bad Content-Length"))?;
-            if self.content_length.replace(length).is_some() {
-                return Err(GatewayError::BadRequest("more than one Content-Length"));
+            6 if is("expect") => {
+                if !value.eq_ignore_ascii_case(b"100-continue") {
+                    return Err(GatewayError::ExpectationFailed);
+                }
+                self.expects_continue = true;
             }
-        } else if is("transfer-encoding") {
-            once(&mut self.is_chunked, "more than one Transfer-Encoding")?;
-            if !value.eq_ignore_ascii_case(b"chunked") {
-                return Err(GatewayError::BadRequest("a Transfer-Encoding other than chunked"));
+            7 if is("upgrade") => {
+                let is_websocket = value.eq_ignore_ascii_case(b"websocket");
+                if !is_websocket && contains_ignore_case(value, b"websocket") {
+                    return Err(GatewayError::BadRequest("a WebSocket upgrade that is none"));
+                }
+                self.is_websocket |= is_websocket;
+                self.asks_upgrade |= !is_websocket;
             }
-        } else if is("expect") && !value.eq_ignore_ascii_case(b"100-continue") {
-            return Err(GatewayError::ExpectationFailed);
-        } else if is("upgrade") && contains_ignore_case(value, b"websocket") {
-            return Err(GatewayError::BadRequest("WebSocket is not supported"));
+            10 if is("connection") => {
+                for option in value.split(|&byte| byte == b',').map(trim) {
+                    self.has_close |= option.eq_ignore_ascii_case(b"close");
+                    self.has_upgrade_option |= option.eq_ignore_ascii_case(b"upgrade");
+                }
+            }
+            12 if is("content-type") => once(&mut self.has_content_type, "more than one Content-Type")?,
+            13 if is("authorization") => once(&mut self.has_authorization, "more than one Authorization")?,
+            14 if is("content-length") => {
+                let length = parse_length(value).ok_or(GatewayError::BadRequest("bad Content-Length"))?;
+                if self.content_length.replace(length).is_some() {
+                    return Err(GatewayError::BadRequest("more than one Content-Length"));
+                }
+            }
+            17 if is("transfer-encoding") => {
+                once(&mut self.is_chunked, "more than one Transfer-Encoding")?;
+                if !value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(GatewayError::BadRequest("a Transfer-Encoding other than chunked"));
+                }
+            }
+            _ => {}
         }
         Ok(())
     }
 
-    fn conclude(self, is_http_11: bool, is_post: bool, max_body_bytes: u64) -> Result<Framing, GatewayError> {
+    fn framing(&self, is_http_11: bool, is_post: bool) -> Result<Framing, GatewayError> {
         if is_http_11 && !self.has_host {
             return Err(GatewayError::BadRequest("no Host"));
         }
@@ -205,10 +280,8 @@ impl Fields {
             return Err(GatewayError::BadRequest("Transfer-Encoding in HTTP/1.0"));
         }
         match self.content_length {
-            Some(length) if length > max_body_bytes => Err(GatewayError::PayloadTooLarge),
-            Some(0) => Ok(Framing::NoBody),
             Some(length) => Ok(Framing::Length(length)),
-            None if self.is_chunked => Ok(Framing::Chunked),
+            None if self.is_chunked => Ok(Framing::Unknown),
             None if is_post && !is_http_11 => Err(GatewayError::BadRequest("no Content-Length in HTTP/1.0")),
             None => Ok(Framing::NoBody),
         }
@@ -224,7 +297,7 @@ fn once(seen: &mut bool, problem: &'static str) -> Result<(), GatewayError> {
 }
 
 /// Digits only: no sign, no list, no other base; and no number that a 64-bit parser would wrap.
-fn parse_length(value: &[u8]) -> Option<u64> {
+pub fn parse_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 18 || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -253,12 +326,12 @@ pub fn is_host(value: &[u8]) -> bool {
 }
 
 /// Source: RFC 9110 section 5.6.2.
-fn is_token_byte(byte: u8) -> bool {
+pub fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Without the spaces and tabs around it; `trim_ascii` would also take line ends and form feeds away unseen.
-fn trim(value: &[u8]) -> &[u8] {
+pub fn trim(value: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
     let start = value
         .iter()
@@ -282,7 +355,7 @@ mod tests {
     use super::*;
 
     fn check_text(head: &str) -> Result<Framing, GatewayError> {
-        check(head.as_bytes(), 1000)
+        parse(&Bytes::copy_from_slice(head.as_bytes())).map(|parsed| parsed.head.framing)
     }
 
     fn check_fields(fields: &str) -> Result<Framing, GatewayError> {
@@ -292,11 +365,11 @@ mod tests {
     #[test]
     fn the_length_of_a_body_is_known_in_one_way_only() {
         assert_eq!(check_fields(""), Ok(Framing::NoBody));
-        assert_eq!(check_fields("Content-Length: 0\r\n"), Ok(Framing::NoBody));
+        assert_eq!(check_fields("Content-Length: 0\r\n"), Ok(Framing::Length(0)));
         assert_eq!(check_fields("content-length: \t13 \r\n"), Ok(Framing::Length(13)));
         assert_eq!(
             check_fields("Transfer-Encoding: Chunked\r\n"),
-            Ok(Framing::Chunked)
+            Ok(Framing::Unknown)
         );
         for bad in [
             "+13",
@@ -337,10 +410,6 @@ mod tests {
         ] {
             assert_eq!(check_fields(bad).unwrap_err().status(), 400, "{bad:?}");
         }
-        assert_eq!(
-            check_fields("Content-Length: 1001\r\n"),
-            Err(GatewayError::PayloadTooLarge)
-        );
         assert!(check_text("POST /x HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n").is_err());
         assert!(check_text("POST /x HTTP/1.0\r\n\r\n").is_err());
         assert_eq!(check_text("GET /x HTTP/1.0\r\n\r\n"), Ok(Framing::NoBody));
@@ -418,6 +487,7 @@ mod tests {
             "Authorization: a\r\nAuthorization: b\r\n",
             "Content-Type: a\r\nContent-Type: b\r\n",
             "Upgrade: WebSocket\r\n",
+            "Upgrade: h2c, websocket\r\nConnection: upgrade\r\n",
         ] {
             assert_eq!(check_fields(bad).unwrap_err().status(), 400, "{bad:?}");
         }

@@ -1,7 +1,9 @@
-//! Finds the end of a chunked body, and whether every parser would find it at the same place.
+//! Takes a chunked body apart, and finds out whether every parser would find its end at the same place.
 //!
 //! Source: RFC 9112 section 7.1, without its tolerances: no white space around a chunk's size, no bare line feeds,
 //! bounded lengths of sizes, extensions and trailers. Trailer fields are read over and never forwarded.
+
+use bytes::{Buf, Bytes, BytesMut};
 
 const MAX_SIZE_DIGITS: u32 = 15;
 const MAX_EXTENSION_BYTES: u32 = 1024;
@@ -32,12 +34,14 @@ enum State {
     End,
 }
 
-/// How far a piece of the body was understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Bytes of the piece that belong to the body.
-    pub consumed: usize,
-    pub is_complete: bool,
+/// What comes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decoded {
+    Data(Bytes),
+    /// Nothing before more has arrived.
+    Incomplete,
+    /// The body is complete; what is left in the input comes after it.
+    End,
 }
 
 impl ChunkedBody {
@@ -49,30 +53,32 @@ impl ChunkedBody {
         }
     }
 
+    pub fn is_complete(&self) -> bool {
+        self.state == State::End
+    }
+
+    /// Takes the next piece of data out of `input`.
+    ///
     /// # Errors
     /// What is wrong, when the bytes are no chunked body.
-    pub fn read(&mut self, piece: &[u8]) -> Result<Progress, &'static str> {
-        let mut consumed = 0;
+    pub fn decode(&mut self, input: &mut BytesMut) -> Result<Decoded, &'static str> {
         while self.state != State::End {
-            let Some(rest) = piece.get(consumed..).filter(|rest| !rest.is_empty()) else {
-                break;
-            };
-            if self.state == State::Data {
-                let available = u64::try_from(rest.len()).unwrap_or(u64::MAX).min(self.remaining);
-                self.remaining -= available;
-                consumed += usize::try_from(available).unwrap_or(rest.len());
+            if self.state == State::Data && !input.is_empty() {
+                let available = u64::try_from(input.len()).unwrap_or(u64::MAX);
+                let length = usize::try_from(available.min(self.remaining)).unwrap_or(input.len());
+                self.remaining -= available.min(self.remaining);
                 if self.remaining == 0 {
                     self.state = State::DataCr;
                 }
-            } else if let Some(&byte) = rest.first() {
-                self.step(byte)?;
-                consumed += 1;
+                return Ok(Decoded::Data(input.split_to(length).freeze()));
             }
+            let Some(&byte) = input.first() else {
+                return Ok(Decoded::Incomplete);
+            };
+            self.step(byte)?;
+            input.advance(1);
         }
-        Ok(Progress {
-            consumed,
-            is_complete: self.state == State::End,
-        })
+        Ok(Decoded::End)
     }
 
     fn step(&mut self, byte: u8) -> Result<(), &'static str> {
@@ -165,32 +171,29 @@ impl ChunkedBody {
 mod tests {
     use super::*;
 
-    fn read(body: &str) -> Result<Progress, &'static str> {
-        ChunkedBody::new().read(body.as_bytes())
+    /// The data, and whether the body is complete, when it arrives in pieces of this size.
+    fn read_in_pieces(body: &str, size: usize) -> Result<(String, String), &'static str> {
+        let (mut decoder, mut data, mut input) = (ChunkedBody::new(), String::new(), BytesMut::new());
+        for piece in body.as_bytes().chunks(size) {
+            input.extend_from_slice(piece);
+            while let Decoded::Data(bytes) = decoder.decode(&mut input)? {
+                data += std::str::from_utf8(&bytes).unwrap();
+            }
+        }
+        Ok((data, String::from_utf8(input.to_vec()).unwrap()))
+    }
+
+    fn read(body: &str) -> Result<(String, String), &'static str> {
+        read_in_pieces(body, body.len())
     }
 
     #[test]
     fn the_end_is_found_wherever_the_pieces_are_cut() {
         let body = "5\r\nhello\r\n7;a=\"b;\\\"c\"\r\n, world\r\n0\r\nX-Sum: 1\r\n\r\n";
         let stream = format!("{body}GET / HTTP/1.1");
-        let whole = ChunkedBody::new().read(stream.as_bytes());
-        assert_eq!(
-            whole,
-            Ok(Progress {
-                consumed: body.len(),
-                is_complete: true
-            })
-        );
-        let mut byte_by_byte = ChunkedBody::new();
-        for (index, byte) in body.bytes().enumerate() {
-            let progress = byte_by_byte.read(&[byte]).unwrap();
-            assert_eq!(
-                progress,
-                Progress {
-                    consumed: 1,
-                    is_complete: index + 1 == body.len()
-                }
-            );
+        for size in [1, 2, 3, 7, stream.len()] {
+            let (data, rest) = read_in_pieces(&stream, size).unwrap();
+            assert_eq!((data.as_str(), rest.as_str()), ("hello, world", "GET / HTTP/1.1"));
         }
     }
 

@@ -1,0 +1,308 @@
+//! The routes file: TOML, checked as a whole; every mistake is told with its line.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{Auth, IDENTITY_PREFIXES, PAGES_PREFIX, is_plain};
+use crate::upstream::UpstreamUrl;
+
+/// How long an answer may pause: long enough for server-sent events, whose senders comment every so often.
+const DEFAULT_PAUSE_SECONDS: u64 = 300;
+const MAX_SECONDS: u64 = 86_400;
+/// Paths of the gateway's own, and of identity-svc's inside.
+const OWN_PREFIXES: [&str; 3] = ["/auth/forward", "/internal", PAGES_PREFIX];
+
+/// What the file says.
+#[derive(Clone, Debug, Default)]
+pub struct RoutesFile {
+    pub routes: Vec<RouteSettings>,
+    /// Requests a minute for each client.
+    pub rate_classes: BTreeMap<String, usize>,
+}
+
+/// What it says of one route.
+#[derive(Clone, Debug)]
+pub struct RouteSettings {
+    pub prefix: String,
+    pub upstreams: Vec<UpstreamUrl>,
+    pub auth: Auth,
+    pub strip_prefix: bool,
+    pub timeout: Option<Duration>,
+    pub pause: Duration,
+    pub body_timeout: Option<Duration>,
+    pub max_body_bytes: Option<u64>,
+    pub rate_class: Option<String>,
+    pub health_path: Option<String>,
+    pub max_in_flight: Option<usize>,
+}
+
+impl RouteSettings {
+    /// A route with the defaults of the file.
+    pub fn new(prefix: impl Into<String>, upstreams: Vec<UpstreamUrl>) -> Self {
+        Self {
+            prefix: prefix.into(),
+            upstreams,
+            auth: Auth::None,
+            strip_prefix: false,
+            timeout: None,
+            pause: Duration::from_secs(DEFAULT_PAUSE_SECONDS),
+            body_timeout: None,
+            max_body_bytes: None,
+            rate_class: None,
+            health_path: None,
+            max_in_flight: None,
+        }
+    }
+}
+
+/// What is wrong with the file: a line for each mistake, `file:line: reason`.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct FileError(String);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    #[serde(default)]
+    route: Vec<Entry>,
+    #[serde(default)]
+    rate_class: BTreeMap<String, RateClass>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RateClass {
+    requests_per_minute: Spanned<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    prefix: Spanned<String>,
+    upstreams: Spanned<Vec<Spanned<String>>>,
+    #[serde(default)]
+    auth: Auth,
+    #[serde(default)]
+    strip_prefix: bool,
+    timeout_seconds: Option<Spanned<u64>>,
+    pause_seconds: Option<Spanned<u64>>,
+    body_seconds: Option<Spanned<u64>>,
+    max_body_bytes: Option<Spanned<u64>>,
+    max_in_flight: Option<Spanned<u64>>,
+    rate_class: Option<Spanned<String>>,
+    health_path: Option<Spanned<String>>,
+}
+
+/// # Errors
+/// See [`FileError`].
+pub fn read_file(path: &Path) -> Result<RoutesFile, FileError> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| FileError(format!("{name}: cannot be read: {error}")))?;
+    parse(&name, &text)
+}
+
+/// # Errors
+/// See [`FileError`].
+pub fn parse(name: &str, text: &str) -> Result<RoutesFile, FileError> {
+    let mut problems = Problems {
+        name,
+        text,
+        found: Vec::new(),
+    };
+    let document: Document = match toml::from_str(text) {
+        Ok(document) => document,
+        Err(error) => {
+            let line = problems.line(error.span().unwrap_or_default());
+            return Err(FileError(format!("{name}:{line}: {}", error.message().trim())));
+        }
+    };
+    let mut file = RoutesFile::default();
+    for (class, settings) in &document.rate_class {
+        let limit = problems.number(Some(&settings.requests_per_minute), 1..1_000_000);
+        let limit = usize::try_from(limit.unwrap_or_default()).unwrap_or_default();
+        file.rate_classes.insert(class.clone(), limit);
+    }
+    for entry in &document.route {
+        let route = problems.route(entry, &file.rate_classes);
+        let is_known = file.routes.iter().any(|other| other.prefix == route.prefix);
+        if is_known {
+            problems.add(
+                &entry.prefix,
+                &format!("there are two routes for {}", route.prefix),
+            );
+        }
+        file.routes.push(route);
+    }
+    if problems.found.is_empty() {
+        Ok(file)
+    } else {
+        Err(FileError(problems.found.join("\n")))
+    }
+}
+
+struct Problems<'a> {
+    name: &'a str,
+    text: &'a str,
+    found: Vec<String>,
+}
+
+impl Problems<'_> {
+    fn line(&self, span: Range<usize>) -> usize {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        before.matches('\n').count() + 1
+    }
+
+    fn add<T>(&mut self, at: &Spanned<T>, reason: &str) {
+        let line = self.line(at.span());
+        self.found.push(format!("{}:{line}: {reason}", self.name));
+    }
+
+    fn route(&mut self, entry: &Entry, classes: &BTreeMap<String, usize>) -> RouteSettings {
+        let prefix = entry.prefix.get_ref();
+        if !prefix.starts_with('/') || !is_plain(prefix) || prefix.contains(['?', '#', ' ']) {
+            self.add(&entry.prefix, "a prefix is a path such as /app/, without a query");
+        }
+        let is_taken = |taken: &&&str| {
+            let rest = prefix.strip_prefix(taken.trim_end_matches('/'));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if let Some(taken) = IDENTITY_PREFIXES.iter().chain(&OWN_PREFIXES).find(is_taken) {
+            self.add(&entry.prefix, &format!("{taken} is Gatehouse's own"));
+        }
+        if entry.strip_prefix && !prefix.ends_with('/') {
+            self.add(&entry.prefix, "only a prefix that ends in / can be stripped");
+        }
+        if entry.upstreams.get_ref().is_empty() {
+            self.add(&entry.upstreams, "a route needs an upstream");
+        }
+        let mut upstreams = Vec::new();
+        for text in entry.upstreams.get_ref() {
+            match text.get_ref().parse() {
+                Ok(url) => upstreams.push(url),
+                Err(error) => self.add(text, &format!("\"{}\" is {error}", text.get_ref())),
+            }
+        }
+        if let Some(class) = &entry.rate_class
+            && !classes.contains_key(class.get_ref())
+        {
+            self.add(class, &format!("there is no [rate_class.{}]", class.get_ref()));
+        }
+        if let Some(path) = &entry.health_path
+            && (!path.get_ref().starts_with('/')
+                || !path.get_ref().bytes().all(|byte| byte.is_ascii_graphic()))
+        {
+            self.add(path, "a health path is a path such as /health");
+        }
+        let text = |value: &Option<Spanned<String>>| value.as_ref().map(|text| text.get_ref().clone());
+        RouteSettings {
+            prefix: prefix.clone(),
+            upstreams,
+            auth: entry.auth,
+            strip_prefix: entry.strip_prefix,
+            timeout: self.seconds(entry.timeout_seconds.as_ref()),
+            pause: self
+                .seconds(entry.pause_seconds.as_ref())
+                .unwrap_or(Duration::from_secs(DEFAULT_PAUSE_SECONDS)),
+            body_timeout: self.seconds(entry.body_seconds.as_ref()),
+            max_body_bytes: self.number(entry.max_body_bytes.as_ref(), 0..1 << 50),
+            max_in_flight: self
+                .number(entry.max_in_flight.as_ref(), 1..1_000_000)
+                .and_then(|number| usize::try_from(number).ok()),
+            rate_class: text(&entry.rate_class),
+            health_path: text(&entry.health_path),
+        }
+    }
+
+    fn seconds(&mut self, value: Option<&Spanned<u64>>) -> Option<Duration> {
+        self.number(value, 1..MAX_SECONDS + 1).map(Duration::from_secs)
+    }
+
+    fn number(&mut self, value: Option<&Spanned<u64>>, allowed: Range<u64>) -> Option<u64> {
+        let value = value?;
+        if !allowed.contains(value.get_ref()) {
+            let (low, high) = (allowed.start, allowed.end - 1);
+            self.add(value, &format!("{} is not from {low} to {high}", value.get_ref()));
+        }
+        Some(*value.get_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_says_what_it_wants_and_the_rest_has_defaults() {
+        let file = parse(
+            "routes.toml",
+            "[rate_class.api]\nrequests_per_minute = 600\n\n[[route]]\nprefix = \"/app/\"\n\
+             upstreams = [\"http://10.0.0.1:3000\", \"http://10.0.0.2:3000\"]\nauth = \"required\"\nstrip_prefix = true\n\
+             timeout_seconds = 30\nmax_body_bytes = 104857600\nrate_class = \"api\"\nhealth_path = \"/healthz\"\n\n\
+             [[route]]\nprefix = \"/exact\"\nupstreams = [\"http://a:1\"]\n",
+        )
+        .unwrap();
+        let [app, exact] = file.routes.as_slice() else {
+            panic!()
+        };
+        assert_eq!(
+            (app.upstreams.len(), app.auth, app.strip_prefix),
+            (2, Auth::Required, true)
+        );
+        assert_eq!(app.timeout, Some(Duration::from_secs(30)));
+        assert_eq!(file.rate_classes["api"], 600);
+        assert_eq!(
+            (exact.auth, exact.timeout, exact.pause),
+            (Auth::None, None, Duration::from_secs(300))
+        );
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_line() {
+        let error = parse(
+            "routes.toml",
+            "[[route]]\nprefix = \"app\"\nupstreams = [\n  \"http://a:1\",\n  \"a:2\",\n]\n\n[[route]]\nprefix = \"/api/auth/x/\"\n\
+             upstreams = []\nrate_class = \"none\"\ntimeout_seconds = 0\n[[route]]\nprefix = \"/a\"\nupstreams = [\"http://a:1\"]\n\
+             strip_prefix = true\n[[route]]\nprefix = \"/a\"\nupstreams = [\"http://a:1\"]\n",
+        )
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "routes.toml:2: a prefix is a path such as /app/, without a query\n\
+             routes.toml:5: \"a:2\" is not of the form http://host:port\n\
+             routes.toml:9: /api/auth/ is Gatehouse's own\n\
+             routes.toml:10: a route needs an upstream\n\
+             routes.toml:11: there is no [rate_class.none]\n\
+             routes.toml:12: 0 is not from 1 to 86400\n\
+             routes.toml:14: only a prefix that ends in / can be stripped\n\
+             routes.toml:18: there are two routes for /a"
+        );
+    }
+
+    #[test]
+    fn what_is_no_toml_or_no_setting_is_told_with_its_line() {
+        for (text, line) in [
+            ("[[route]]\nprefix = \n", "routes.toml:2: "),
+            (
+                "[[route]]\nprefix = \"/a\"\nupstream = []\n",
+                "routes.toml:3: unknown field `upstream`",
+            ),
+            (
+                "\n[[route]]\nprefix = \"/a\"\n",
+                "routes.toml:2: missing field `upstreams`",
+            ),
+            (
+                "[[route]]\nprefix = \"/a\"\nupstreams = [\"http://a:1\"]\nauth = \"always\"\n",
+                "routes.toml:4: unknown variant `always`",
+            ),
+        ] {
+            let error = parse("routes.toml", text).unwrap_err().to_string();
+            assert!(error.starts_with(line), "{error}");
+        }
+    }
+}

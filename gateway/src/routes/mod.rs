@@ -1,0 +1,371 @@
+//! The table: which path goes to which upstreams, and under which rules. Whatever matches no route is 404.
+
+mod file;
+mod plain_path;
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use shared::clock::Clock;
+use shared::metrics::{Counter, Histogram, LATENCY_BUCKETS, Registry};
+
+pub use file::{FileError, RouteSettings, RoutesFile, read_file};
+pub use plain_path::is_plain;
+
+use crate::rate_limit::RateLimit;
+use crate::request_body::Limits;
+use crate::upstream::{Group, Upstream, UpstreamUrl};
+
+/// Pages that the gateway serves itself, when embedded mode gives it some.
+const PAGES_PREFIX: &str = "/dev/";
+/// What tells of identity-svc's health; its answer is cached there.
+const IDENTITY_PROBE: &str = "/.well-known/jwks.json";
+/// What identity-svc shows to the world. Its `/internal/` is in no line.
+const IDENTITY_PREFIXES: [&str; 3] = ["/api/auth/", "/account/", "/.well-known/jwks.json"];
+
+/// Whether a route demands an access token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Auth {
+    /// None is looked at.
+    #[default]
+    None,
+    /// A good one is told to the upstream; any other counts as none.
+    Optional,
+    /// Without a good one the answer is 401.
+    Required,
+}
+
+/// One line of the table.
+#[derive(Debug)]
+pub struct Route {
+    /// `/api/auth/` takes every path below it; without a last slash, exactly this path.
+    pub prefix: String,
+    pub upstreams: Arc<Group>,
+    /// identity-svc is a part of this product: its endpoints have a budget for each client, and to clients every
+    /// failure of it, refused, cut or frozen, is one thing: 503.
+    pub is_identity: bool,
+    pub auth: Auth,
+    pub strips_prefix: bool,
+    /// For the beginning of the answer.
+    pub timeout: Duration,
+    /// For a pause within the answer.
+    pub pause: Duration,
+    pub body: Limits,
+    pub rate_limit: Option<Arc<RateLimit>>,
+    pub counts: RouteCounts,
+}
+
+/// What is counted of a route.
+#[derive(Debug)]
+pub struct RouteCounts {
+    /// By the first digit of the status.
+    pub statuses: [Counter; 6],
+    pub seconds: Histogram,
+    pub limited: Counter,
+}
+
+impl RouteCounts {
+    pub fn new(route: &str, metrics: &Registry) -> Self {
+        let of_status = |status| {
+            metrics.counter(
+                "gatehouse_gateway_requests_total",
+                "Requests answered, by route and status.",
+                &[("route", route), ("status", status)],
+            )
+        };
+        Self {
+            statuses: ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx"].map(of_status),
+            seconds: metrics.histogram(
+                "gatehouse_gateway_request_seconds",
+                "From a request's head to the head of its answer.",
+                &[("route", route)],
+                LATENCY_BUCKETS,
+            ),
+            limited: metrics.counter(
+                "gatehouse_gateway_limited_total",
+                "Requests beyond the budget of their client.",
+                &[("route", route)],
+            ),
+        }
+    }
+}
+
+impl Route {
+    fn matches(&self, path: &str) -> bool {
+        if self.prefix.ends_with('/') {
+            path.starts_with(&self.prefix)
+        } else {
+            path == self.prefix
+        }
+    }
+
+    /// The path for the upstream.
+    pub fn upstream_path<'a>(&self, path: &'a str) -> &'a str {
+        if !self.strips_prefix {
+            return path;
+        }
+        path.get(self.prefix.len().saturating_sub(1)..)
+            .filter(|rest| rest.starts_with('/'))
+            .unwrap_or("/")
+    }
+}
+
+/// All lines at one time, the longest prefix first.
+#[derive(Debug)]
+pub struct Table {
+    routes: Vec<Arc<Route>>,
+    identity: Arc<Group>,
+    upstreams: Vec<Arc<Upstream>>,
+}
+
+impl Table {
+    /// The route of `path`, as it was sent. A path that a server might read as another one has none.
+    pub fn find(&self, path: &str) -> Option<&Arc<Route>> {
+        let route = self.routes.iter().find(|route| route.matches(path))?;
+        is_plain(path).then_some(route)
+    }
+
+    pub fn identity(&self) -> &Arc<Group> {
+        &self.identity
+    }
+
+    pub fn upstreams(&self) -> Vec<Arc<Upstream>> {
+        self.upstreams.clone()
+    }
+}
+
+/// What all tables have in common.
+#[derive(Clone, Debug)]
+pub struct Common {
+    pub identity_urls: Vec<UpstreamUrl>,
+    pub timeout: Duration,
+    pub body: Limits,
+    pub max_in_flight: usize,
+    pub clock: Clock,
+    pub metrics: Registry,
+}
+
+/// The present table. To replace it disturbs no request under way.
+#[derive(Debug)]
+pub struct Routes {
+    common: Common,
+    table: RwLock<Arc<Table>>,
+}
+
+impl Routes {
+    pub fn new(common: Common, file: &RoutesFile) -> Self {
+        let table = RwLock::new(Arc::new(build(&common, file, None)));
+        Self { common, table }
+    }
+
+    pub fn get(&self) -> Arc<Table> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Upstreams and budgets that stay keep what is known of them.
+    pub fn replace(&self, file: &RoutesFile) {
+        let table = Arc::new(build(&self.common, file, Some(&self.get())));
+        *self.table.write().unwrap_or_else(PoisonError::into_inner) = table;
+    }
+}
+
+fn build(common: &Common, file: &RoutesFile, old: Option<&Table>) -> Table {
+    let mut known: HashMap<UpstreamUrl, Arc<Upstream>> = HashMap::new();
+    for upstream in old.iter().flat_map(|table| &table.upstreams) {
+        known.insert(upstream.url.clone(), upstream.clone());
+    }
+    let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
+    let mut group = |urls: &[UpstreamUrl], probe_path: Option<&str>, max_in_flight| {
+        let members = urls.iter().map(|url| {
+            let same = known.get(url).filter(|old| old.is(probe_path, max_in_flight));
+            let upstream = same.cloned().unwrap_or_else(|| {
+                Upstream::new(
+                    url.clone(),
+                    probe_path.map(ToOwned::to_owned),
+                    max_in_flight,
+                    &common.metrics,
+                )
+            });
+            known.insert(url.clone(), upstream.clone());
+            if !upstreams.iter().any(|other| Arc::ptr_eq(other, &upstream)) {
+                upstreams.push(upstream.clone());
+            }
+            upstream
+        });
+        Arc::new(Group::new(members.collect()))
+    };
+    let identity = group(&common.identity_urls, Some(IDENTITY_PROBE), common.max_in_flight);
+    let mut routes: Vec<Arc<Route>> = IDENTITY_PREFIXES
+        .into_iter()
+        .map(|prefix| {
+            Arc::new(Route {
+                prefix: prefix.to_owned(),
+                upstreams: identity.clone(),
+                is_identity: true,
+                auth: Auth::None,
+                strips_prefix: false,
+                timeout: common.timeout,
+                pause: common.timeout,
+                body: common.body,
+                rate_limit: None,
+                counts: RouteCounts::new(prefix, &common.metrics),
+            })
+        })
+        .collect();
+    let old_limit = |class: &str, requests_per_minute| {
+        let routes = old.iter().flat_map(|table| &table.routes);
+        let mut limits = routes.filter_map(|route| route.rate_limit.as_ref());
+        limits.find(|limit| limit.is(class, requests_per_minute)).cloned()
+    };
+    let limits: HashMap<&str, Arc<RateLimit>> = file
+        .rate_classes
+        .iter()
+        .map(|(class, &requests_per_minute)| {
+            let limit = old_limit(class, requests_per_minute).unwrap_or_else(|| {
+                Arc::new(RateLimit::of_class(
+                    class,
+                    requests_per_minute,
+                    common.clock.clone(),
+                ))
+            });
+            (class.as_str(), limit)
+        })
+        .collect();
+    for settings in &file.routes {
+        let max_in_flight = settings.max_in_flight.unwrap_or(common.max_in_flight);
+        let upstreams = group(
+            &settings.upstreams,
+            settings.health_path.as_deref(),
+            max_in_flight,
+        );
+        routes.push(Arc::new(Route {
+            prefix: settings.prefix.clone(),
+            upstreams,
+            is_identity: false,
+            auth: settings.auth,
+            strips_prefix: settings.strip_prefix,
+            timeout: settings.timeout.unwrap_or(common.timeout),
+            pause: settings.pause,
+            body: Limits {
+                max_bytes: settings.max_body_bytes.unwrap_or(common.body.max_bytes),
+                timeout: settings.body_timeout.unwrap_or(common.body.timeout),
+            },
+            rate_limit: settings
+                .rate_class
+                .as_deref()
+                .and_then(|class| limits.get(class))
+                .cloned(),
+            counts: RouteCounts::new(&settings.prefix, &common.metrics),
+        }));
+    }
+    routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
+    Table {
+        routes,
+        identity,
+        upstreams,
+    }
+}
+
+/// Whether the gateway itself may have a page at `path`.
+pub fn is_page(path: &str) -> bool {
+    path.starts_with(PAGES_PREFIX) && is_plain(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routes() -> Routes {
+        let seconds = Duration::from_secs(1);
+        let common = Common {
+            identity_urls: vec!["http://127.0.0.1:1".parse().unwrap()],
+            timeout: seconds,
+            body: Limits {
+                max_bytes: 10,
+                timeout: seconds,
+            },
+            max_in_flight: 10,
+            clock: Clock::System,
+            metrics: Registry::default(),
+        };
+        Routes::new(common, &RoutesFile::default())
+    }
+
+    fn file(text: &str) -> RoutesFile {
+        file::parse("routes.toml", text).unwrap()
+    }
+
+    #[test]
+    fn the_table_has_what_clients_may_reach() {
+        let table = routes().get();
+        for path in [
+            "/api/auth/login/",
+            "/api/auth/login",
+            "/api/auth/x",
+            "/account/verify-email/a.b-c_d~",
+            "/.well-known/jwks.json",
+        ] {
+            assert!(table.find(path).is_some(), "{path}");
+        }
+        for path in [
+            "/",
+            "/api/auth",
+            "/account",
+            "/internal/users",
+            "/API/auth/login/",
+            "/.well-known/jwks.json/",
+            "/api/",
+            "/api/auth/../internal/",
+            "*",
+            "",
+        ] {
+            assert!(table.find(path).is_none(), "{path}");
+        }
+        assert!(is_page("/dev/mailbox") && !is_page("/devious") && !is_page("/dev/../dev/mailbox"));
+    }
+
+    #[test]
+    fn the_longest_prefix_counts_and_may_be_stripped() {
+        let routes = routes();
+        routes.replace(&file(
+            "[[route]]\nprefix = \"/app/\"\nupstreams = [\"http://a:1\"]\nstrip_prefix = true\n\
+             [[route]]\nprefix = \"/app/admin/\"\nupstreams = [\"http://b:1\"]\n\
+             [[route]]\nprefix = \"/\"\nupstreams = [\"http://c:1\"]\n",
+        ));
+        let table = routes.get();
+        let found = |path: &str| {
+            let route = table.find(path).unwrap();
+            let upstream = route.upstreams.members().first().unwrap().url.to_string();
+            (upstream, route.upstream_path(path).to_owned())
+        };
+        assert_eq!(found("/app/x/y"), ("http://a:1".into(), "/x/y".into()));
+        assert_eq!(found("/app/"), ("http://a:1".into(), "/".into()));
+        assert_eq!(
+            found("/app/admin/x"),
+            ("http://b:1".into(), "/app/admin/x".into())
+        );
+        assert_eq!(found("/apple"), ("http://c:1".into(), "/apple".into()));
+        assert_eq!(found("/api/auth/login/").0, "http://127.0.0.1:1");
+        assert_eq!(found("/internal/x").0, "http://c:1");
+    }
+
+    #[test]
+    fn a_reload_keeps_what_is_known_of_upstreams_and_clients() {
+        let text = "[rate_class.slow]\nrequests_per_minute = 5\n\
+                    [[route]]\nprefix = \"/app/\"\nupstreams = [\"http://a:1\"]\nrate_class = \"slow\"\n";
+        let routes = routes();
+        routes.replace(&file(text));
+        let before = routes.get().find("/app/").unwrap().clone();
+        routes.replace(&file(&text.replace("/app/", "/other/")));
+        let after = routes.get().find("/other/").unwrap().clone();
+        let upstream = |route: &Route| route.upstreams.members().first().unwrap().clone();
+        assert!(Arc::ptr_eq(&upstream(&before), &upstream(&after)));
+        assert!(Arc::ptr_eq(
+            before.rate_limit.as_ref().unwrap(),
+            after.rate_limit.as_ref().unwrap()
+        ));
+        assert!(routes.get().find("/app/").is_none());
+    }
+}
