@@ -97,6 +97,7 @@ make_venv() {
 process_ids=()
 scratch=
 keep_scratch=
+removed_at_exit=()
 
 # A folder for this run, in $scratch; removed at the end unless keep_scratch is set.
 make_scratch() { scratch=$(mktemp -d "$target_dir/$(basename "$0" .sh).XXXXXX"); }
@@ -142,7 +143,9 @@ stop_process() {
 cleanup() {
   local status=$? pid
   trap - EXIT INT TERM
+  if declare -F stop_servers >/dev/null; then stop_servers; fi
   for pid in "${process_ids[@]}"; do stop_process "$pid" 5 || true; done
+  ((${#removed_at_exit[@]} == 0)) || rm -rf "${removed_at_exit[@]}"
   if [[ -n $scratch && -d $scratch ]]; then
     [[ -n $keep_scratch ]] || rm -rf "$scratch"
   fi

@@ -11,6 +11,7 @@
 # conformance and security are optional: they are run when they stand beside the project in ../shared.
 # Environment: GATEHOUSE_PROFILE=dev or release (default) is the build that the suites start.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+source "$root/scripts/servers.sh"
 
 all_steps=(scripts fmt clippy doc deny tests build conformance security crash)
 steps=()
@@ -52,7 +53,15 @@ step_deny() {
   cargo deny --all-features --locked check --hide-inclusion-graph bans licenses sources
 }
 
-step_tests() { cargo test "${whole_workspace[@]}" --no-fail-fast; }
+# Against real servers, which are not there for the steps after it.
+step_tests() {
+  trap cleanup EXIT
+  make_scratch
+  start_postgres fast
+  start_rabbitmq
+  start_smtp_sink "$scratch/mails"
+  cargo test "${whole_workspace[@]}" --no-fail-fast
+}
 
 step_build() {
   [[ -z $gatehouse_bin ]] || { say "GATEHOUSE_BIN names a program"; return 99; }
