@@ -6,6 +6,7 @@ mod context;
 mod error;
 mod fields;
 mod gate;
+mod internal;
 mod login;
 mod logout;
 mod password_change;
@@ -112,5 +113,6 @@ pub fn configure(config: &mut web::ServiceConfig) {
         web::patch().to(user::patch),
     ];
     add("/user", USER, user);
+    config.route("/internal/revocations", web::get().to(internal::revocations));
     config.route("/.well-known/jwks.json", web::get().to(well_known::jwks));
 }

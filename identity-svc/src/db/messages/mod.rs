@@ -9,6 +9,7 @@ mod outbox;
 mod passwords;
 mod profile;
 mod registration;
+mod revocations;
 mod sessions;
 
 pub use super::queries::outbox::{ClaimedJob, MailRow};
@@ -28,6 +29,7 @@ pub use outbox::{
 pub use passwords::{ChangePassword, FindReset, FoundReset, ResetPassword, ResetToken};
 pub use profile::{FindUser, UpdateProfile, UpdatedProfile};
 pub use registration::{FindTaken, NewSession, NewUser, RegisterUser, Registered, Taken};
+pub use revocations::{FindRevoked, Revoked};
 pub use sessions::{
     FindSession, FoundSession, IsLegacyTokenUsed, RevokeSession, RotateSession, RotatedSession, SessionState,
     UseLegacyToken, UsedLegacyToken,

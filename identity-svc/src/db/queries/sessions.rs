@@ -157,6 +157,24 @@ pub fn update_all_revoked(
         .execute(connection)
 }
 
+/// Sessions that ended after `after_ms`, or then and behind `after_sid`, in this order; and when each did.
+pub fn find_revoked_after(
+    connection: &mut DbConnection,
+    after_ms: i64,
+    after_sid: &str,
+    limit: i64,
+) -> QueryResult<Vec<(String, i64)>> {
+    let is_behind = sessions::revoked_at_ms
+        .eq(after_ms)
+        .and(sessions::sid.gt(after_sid));
+    sessions::table
+        .filter(sessions::revoked_at_ms.gt(after_ms).or(is_behind))
+        .order((sessions::revoked_at_ms, sessions::sid))
+        .limit(limit)
+        .select((sessions::sid, sessions::revoked_at_ms.assume_not_null()))
+        .load(connection)
+}
+
 /// Deletes at most `limit` sessions that ended before `before_ms`; returns how many.
 pub fn delete_expired(connection: &mut DbConnection, before_ms: i64, limit: i64) -> QueryResult<usize> {
     let sids: Vec<String> = sessions::table
