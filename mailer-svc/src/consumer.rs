@@ -125,6 +125,7 @@ async fn take_jobs(mut consumer: Consumer, desk: Rc<Desk>, max_in_hand: usize, m
     // Every job in hand holds a permit.
     let all = u32::try_from(max_in_hand).unwrap_or(u32::MAX);
     let _ = in_hand.acquire_many(all).await;
+    consumer.close().await;
 }
 
 async fn handle(desk: &Desk, delivery: Delivery) {

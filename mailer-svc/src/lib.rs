@@ -1,6 +1,8 @@
 //! mailer-svc: owns mail. Takes jobs from a queue, fills templates, sends by SMTP or into a folder. Knows no user.
 
 mod consumer;
+#[cfg(feature = "rabbitmq")]
+pub mod dead;
 mod durations;
 mod file_sender;
 pub mod mailbox;

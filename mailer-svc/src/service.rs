@@ -17,9 +17,7 @@ use crate::settings::{SenderSettings, Settings};
 use crate::smtp_sender::{self, ConnectionsClosed};
 use crate::templates::TemplateError;
 
-/// Jobs in hand when mails go into a folder. One: the files then come in the order of their jobs.
-const FILES_AT_ONCE: usize = 1;
-/// How long `stop` waits for mails in hand. What is not finished then goes back to the queue.
+/// How long `stop` waits for mails in hand, and for the queue's good-bye. What is not finished then goes back to the queue.
 const FINISH_LIMIT: Duration = Duration::from_secs(20);
 /// How long `stop` waits for connections to be closed.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
@@ -52,6 +50,7 @@ pub struct Running {
     reason = "callers await it, so that a start that has to wait changes nothing for them"
 )]
 pub async fn start(settings: Settings, clock: Clock, consumer: Consumer) -> Result<Running, StartError> {
+    let max_in_hand = settings.max_in_hand();
     let Settings {
         sender,
         from,
@@ -62,12 +61,12 @@ pub async fn start(settings: Settings, clock: Clock, consumer: Consumer) -> Resu
     let renderer = Renderer::load(templates_dir.as_deref(), &site_name)?;
     let languages = renderer.languages().collect::<Vec<_>>().join(", ");
 
-    let (sender, connections, max_in_hand) = match sender {
+    let (sender, connections) = match sender {
         SenderSettings::Folder(folder) => {
             log::info!(languages, folder = folder.display().to_string(); "mailer starts, mails go into a folder");
             let opened = FileSender::open(&folder, clock.clone());
             let sender = opened.map_err(|source| StartError::Folder { folder, source })?;
-            (Sender::Folder(sender), None, FILES_AT_ONCE)
+            (Sender::Folder(sender), None)
         }
         SenderSettings::Smtp(smtp) => {
             log::info!(languages, host = smtp.host, port = smtp.port, connections = smtp.connections; "mailer starts, mails go by SMTP");
@@ -76,7 +75,7 @@ pub async fn start(settings: Settings, clock: Clock, consumer: Consumer) -> Resu
             }
             let (pool, connections) =
                 smtp_sender::start(&smtp, from.email.domain()).map_err(StartError::Tls)?;
-            (Sender::Smtp(pool), Some(connections), smtp.connections)
+            (Sender::Smtp(pool), Some(connections))
         }
     };
     let (trigger, shutdown) = shutdown::channel();

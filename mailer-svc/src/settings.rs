@@ -10,6 +10,7 @@ use shared::secret::Secret;
 use crate::message::with_ascii_domain;
 use crate::smtp_url::{Security, SmtpSettings};
 
+const QUEUE_URL: &str = "GATEHOUSE_MAILER_QUEUE_URL";
 const SENDER_URL: &str = "GATEHOUSE_MAILER_SENDER_URL";
 const SMTP_PASSWORD: &str = "GATEHOUSE_MAILER_SMTP_PASSWORD";
 const FROM: &str = "GATEHOUSE_MAILER_FROM";
@@ -18,7 +19,8 @@ const TEMPLATES_DIR: &str = "GATEHOUSE_MAILER_TEMPLATES_DIR";
 /// Everything that can be set.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `GATEHOUSE_MAILER_QUEUE_URL`: where jobs come from. `None` when not set, as in embedded mode.
+    /// `GATEHOUSE_MAILER_QUEUE_URL`, or `GATEHOUSE_MAILER_QUEUE_URL_FILE`: where jobs come from. `None` when not set, as in
+    /// embedded mode; `amqp:` or `amqps:` for a program of its own.
     pub queue_url: Option<Secret<String>>,
     /// `GATEHOUSE_MAILER_SENDER_URL`: `file:FOLDER`, `smtp://...` or `smtps://...`. Required.
     pub sender: SenderSettings,
@@ -40,11 +42,37 @@ pub enum SenderSettings {
 impl Settings {
     pub fn from_env(env: &Env) -> Self {
         Self {
-            queue_url: env.optional("GATEHOUSE_MAILER_QUEUE_URL").map(Secret::new),
+            queue_url: env.secret(QUEUE_URL),
             sender: sender(env),
             from: from(env),
             site_name: site_name(env),
             templates_dir: templates_dir(env),
+        }
+    }
+
+    /// Settings of the program of its own: jobs come from a broker.
+    #[cfg(feature = "rabbitmq")]
+    pub fn from_env_with_broker(env: &Env) -> Self {
+        let settings = Self::from_env(env);
+        match &settings.queue_url {
+            Some(url) => {
+                if let Err(error) = shared::queue::rabbitmq::BrokerUrl::parse(url) {
+                    env.problem(QUEUE_URL, &error.to_string());
+                }
+            }
+            None => {
+                env.required(QUEUE_URL, "amqp://user:password@host:5672/vhost");
+            }
+        }
+        settings
+    }
+
+    /// How many jobs may be in hand at once.
+    pub fn max_in_hand(&self) -> usize {
+        match &self.sender {
+            // The files then come in the order of their jobs.
+            SenderSettings::Folder(_) => 1,
+            SenderSettings::Smtp(smtp) => smtp.connections,
         }
     }
 
@@ -251,6 +279,28 @@ mod tests {
         assert!(
             problem(&[file, ("GATEHOUSE_MAILER_SMTP_STARTTLS", "maybe")])
                 .contains("required, opportunistic, off")
+        );
+    }
+
+    #[cfg(feature = "rabbitmq")]
+    #[test]
+    fn a_program_of_its_own_needs_a_broker() {
+        let problem = |pairs: &[(&str, &str)]| {
+            let env = Env::from_pairs(pairs.iter().copied());
+            Settings::from_env_with_broker(&env);
+            env.finish(&["GATEHOUSE_MAILER_"])
+                .map_err(|error| error.to_string())
+        };
+        let file = (SENDER_URL, "file:x");
+        problem(&[file, (QUEUE_URL, "amqp://ann:hush@host/mail")]).unwrap();
+        let said = problem(&[file]).unwrap_err();
+        assert!(
+            said.starts_with("GATEHOUSE_MAILER_QUEUE_URL is required: amqp://"),
+            "{said}"
+        );
+        assert_eq!(
+            problem(&[file, (QUEUE_URL, "memory:")]).unwrap_err(),
+            "GATEHOUSE_MAILER_QUEUE_URL begins with \"memory:\", not with amqp: or amqps:"
         );
     }
 

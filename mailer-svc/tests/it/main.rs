@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+#[cfg(feature = "rabbitmq")]
+mod broker;
 mod consumer;
 mod files;
 mod harness;

@@ -191,8 +191,8 @@ fn not_connected(broker: String, error: &lapin::Error) -> ConnectError {
 
 fn io_reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::ConnectionAborted => {
-            "it closed the connection before the handshake; is it an AMQP port, with or without TLS as the URL says?"
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+            "it ended the connection before the handshake; is it an AMQP port, with or without TLS as the URL says?"
                 .to_owned()
         }
         io::ErrorKind::InvalidData => format!("TLS: {error}"),
