@@ -93,6 +93,11 @@ impl Running {
         log::info!("gateway stopped");
     }
 
+    /// Resolves when identity-svc is reachable, its keys are there and the list of ended sessions is complete.
+    pub async fn until_ready(&self) {
+        self.readiness.until_ready().await;
+    }
+
     /// Reads routes and certificate again, as SIGHUP does. What is wrong is logged, and the old ones stay.
     pub fn reload(&self) {
         self.reload.run();
@@ -232,7 +237,12 @@ fn edge_auth(
     signal: &Shutdown,
 ) -> EdgeAuth {
     let identity = || IdentityClient::new(routes.clone(), Rc::default(), OWN_REQUEST);
-    let keys = KeyFetcher::start(readiness.part("keys"), signal.clone(), identity);
+    let keys = KeyFetcher::start(
+        readiness.part("keys"),
+        signal.clone(),
+        settings.key_fetch_pause,
+        identity(),
+    );
     let revocations = Revocations::new(metrics);
     RevocationFeed::start(
         revocations.clone(),

@@ -53,6 +53,9 @@ pub struct Settings {
     pub cors: Cors,
     /// `GATEHOUSE_GATEWAY_REVOCATIONS_MILLISECONDS`: between two looks at the list of ended sessions. Default 1000.
     pub revocations_interval: Duration,
+    /// `GATEHOUSE_GATEWAY_KEY_FETCH_PAUSE_SECONDS`: after a fetch of identity's keys, before a token that names an
+    /// unknown one leads to another. Default 5.
+    pub key_fetch_pause: Duration,
     /// `GATEHOUSE_GATEWAY_WHEN_REVOCATIONS_STALE`: `ask` identity-svc about each token, or `refuse`. Default ask.
     pub when_stale: WhenStale,
     /// `GATEHOUSE_GATEWAY_PROBE_SECONDS`: between two looks at each upstream. Default 1.
@@ -125,6 +128,7 @@ impl Settings {
                 1000,
                 50..=4000,
             )),
+            key_fetch_pause: seconds("KEY_FETCH_PAUSE", 5, 300),
             when_stale: env.choice(
                 "GATEHOUSE_GATEWAY_WHEN_REVOCATIONS_STALE",
                 WhenStale::Ask,

@@ -3,10 +3,17 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
+use tokio::sync::Notify;
 
 /// What a service is made of, and which of it cannot be used now. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<Mutex<Inner>>);
+pub struct Readiness(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    inner: Mutex<Inner>,
+    changed: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -28,7 +35,7 @@ impl Readiness {
         let mut inner = lock(&self.0);
         inner.parts.push((name.to_owned(), Some("starting".to_owned())));
         Part {
-            inner: self.0.clone(),
+            shared: self.0.clone(),
             index: inner.parts.len() - 1,
         }
     }
@@ -36,6 +43,17 @@ impl Readiness {
     /// From now on not ready, whatever the parts say: the service finishes what it has and takes nothing new.
     pub fn drain(&self) {
         lock(&self.0).is_draining = true;
+    }
+
+    /// Resolves when all parts are ready.
+    pub async fn until_ready(&self) {
+        loop {
+            let changed = self.0.changed.notified();
+            if self.report().ready {
+                return;
+            }
+            changed.await;
+        }
     }
 
     pub fn report(&self) -> Report {
@@ -59,7 +77,7 @@ impl Readiness {
 /// One part's half: it says how it is. Cheap enough to say it again and again.
 #[derive(Clone, Debug)]
 pub struct Part {
-    inner: Arc<Mutex<Inner>>,
+    shared: Arc<Shared>,
     index: usize,
 }
 
@@ -74,14 +92,15 @@ impl Part {
     }
 
     fn set(&self, reason: Option<String>) {
-        if let Some(part) = lock(&self.inner).parts.get_mut(self.index) {
+        if let Some(part) = lock(&self.shared).parts.get_mut(self.index) {
             part.1 = reason;
         }
+        self.shared.changed.notify_waiters();
     }
 }
 
-fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
-    inner.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(shared: &Shared) -> MutexGuard<'_, Inner> {
+    shared.inner.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Owns:      fetching identity-svc's public keys (JWKS); everybody else reads the set that it publishes.
 //! Receives:  a wish for a fetch, when a token names a key that is not known; wakes by itself, too.
-//! Bound:     one fetch at a time, and at least `FETCH_AGAIN` between two.
+//! Bound:     one fetch at a time, and a pause (`GATEHOUSE_GATEWAY_KEY_FETCH_PAUSE_SECONDS`) before one is wished for.
 //! On panic:  the set stays as it is; the panic is logged, and unknown keys are refused.
 //! On stop:   leaves off at once.
 
@@ -21,8 +21,6 @@ use super::identity_client::IdentityClient;
 
 /// Well below how long a new key is published before it signs.
 const REFRESH: Duration = Duration::from_secs(20);
-/// Between two fetches, however many tokens name keys that nobody knows.
-const FETCH_AGAIN: Duration = Duration::from_secs(5);
 /// After a fetch that failed.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long a request waits for a fetch that it has wished for.
@@ -44,6 +42,8 @@ pub struct KeySet {
     started: Instant,
     /// In milliseconds since `started`; negative: never.
     fetched_ms: Arc<AtomicI64>,
+    /// Between two fetches, however many tokens name keys that nobody knows.
+    pause: Duration,
 }
 
 impl KeySet {
@@ -59,7 +59,7 @@ impl KeySet {
     pub async fn with(&self, kid: &str) -> Arc<Keys> {
         let now = self.get();
         let age_ms = shared::clock::to_ms(self.started.elapsed()) - self.fetched_ms.load(Ordering::Relaxed);
-        if now.keys.contains(kid) || age_ms < shared::clock::to_ms(FETCH_AGAIN) {
+        if now.keys.contains(kid) || age_ms < shared::clock::to_ms(self.pause) {
             return now;
         }
         self.wish.notify_one();
@@ -87,13 +87,13 @@ struct Fetcher {
 
 impl KeyFetcher {
     /// Starts fetching. `ready` says whether there is a set.
-    pub fn start(ready: Part, shutdown: Shutdown, identity: impl FnOnce() -> IdentityClient) -> KeySet {
+    pub fn start(ready: Part, shutdown: Shutdown, pause: Duration, identity: IdentityClient) -> KeySet {
         let (publish, published) = watch::channel(Arc::default());
         let wish = Arc::new(Notify::new());
         let fetched_ms = Arc::new(AtomicI64::new(i64::MIN / 2));
         let started = Instant::now();
         let fetcher = Fetcher {
-            identity: identity(),
+            identity,
             publish,
             text: Vec::new(),
             wish: wish.clone(),
@@ -108,6 +108,7 @@ impl KeyFetcher {
             wish,
             started,
             fetched_ms,
+            pause,
         }
     }
 }

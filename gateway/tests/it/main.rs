@@ -7,7 +7,9 @@
 
 mod bodies;
 mod budget;
+mod edge_auth;
 mod failures;
+mod fake_identity;
 mod framing;
 mod headers;
 mod lifecycle;

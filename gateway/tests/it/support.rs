@@ -219,8 +219,12 @@ pub struct Client {
 
 impl Client {
     pub async fn connect(gateway: &Running) -> Self {
+        Self::connect_to(gateway.address).await
+    }
+
+    pub async fn connect_to(address: SocketAddr) -> Self {
         Self {
-            socket: TcpStream::connect(gateway.address).await.unwrap(),
+            socket: TcpStream::connect(address).await.unwrap(),
             input: Vec::new(),
         }
     }
@@ -336,6 +340,15 @@ pub async fn get(gateway: &Running, path: &str, lines: &str) -> Answer {
         format!("GET {path} HTTP/1.1\r\nHost: gate.example\r\n{lines}\r\n"),
     )
     .await
+}
+
+/// A GET at another address than the gateway's own.
+pub async fn ask_at(address: SocketAddr, path: &str) -> Answer {
+    let mut client = Client::connect_to(address).await;
+    client
+        .send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"))
+        .await;
+    client.answer().await.unwrap()
 }
 
 pub fn post(path: &str, body: &str) -> String {
