@@ -1,0 +1,124 @@
+use std::time::Duration;
+
+use identity_svc::db::messages::{
+    FindSession, IsLegacyTokenUsed, RevokeSession, RotateSession, RotatedSession, SessionState,
+    UseLegacyToken, UsedLegacyToken,
+};
+
+use super::{count_of, register, session, start};
+use crate::support::{START_MS, Setup, on_both_databases};
+
+on_both_databases!(
+    of_simultaneous_rotations_without_grace_one_wins_and_the_session_ends,
+    simultaneous_rotations_inside_the_grace_lead_to_one_successor,
+    a_generation_before_the_last_is_reuse_even_inside_the_grace,
+    a_session_is_revoked_once,
+    a_legacy_token_is_used_once,
+    a_legacy_token_of_nobody_stays,
+);
+
+fn rotation(sid: &str, generation: i64, grace_seconds: u64, now_ms: i64) -> RotateSession {
+    RotateSession {
+        sid: sid.to_owned(),
+        generation,
+        expires_at_ms: now_ms + 86_400_000,
+        grace: Duration::from_secs(grace_seconds),
+        now_ms,
+    }
+}
+
+async fn of_simultaneous_rotations_without_grace_one_wins_and_the_session_ends(setup: Setup) {
+    let db = start(&setup);
+    let (_, sid) = register(&db, "ann").await;
+    let messages = (0..30).map(|_| rotation(&sid, 0, 0, START_MS)).collect();
+    let won = count_of(&db, messages, |it| matches!(it, RotatedSession::To { .. })).await;
+    assert_eq!(won, 1);
+    let found = db.call(FindSession { sid }).await.unwrap().unwrap();
+    assert_eq!(found.state, SessionState::Revoked);
+}
+
+async fn simultaneous_rotations_inside_the_grace_lead_to_one_successor(setup: Setup) {
+    let db = start(&setup);
+    let (_, sid) = register(&db, "ann").await;
+    let messages = (0..30).map(|_| rotation(&sid, 0, 10, START_MS)).collect();
+    let won = count_of(&db, messages, |it| *it == RotatedSession::To { generation: 1 }).await;
+    assert_eq!(won, 30);
+    let found = db.call(FindSession { sid }).await.unwrap().unwrap();
+    let state = SessionState::Live {
+        generation: 1,
+        rotated_at_ms: Some(START_MS),
+    };
+    assert_eq!(found.state, state);
+}
+
+async fn a_generation_before_the_last_is_reuse_even_inside_the_grace(setup: Setup) {
+    let db = start(&setup);
+    let (_, sid) = register(&db, "ann").await;
+    for generation in 0..2 {
+        let rotated = db.call(rotation(&sid, generation, 10, START_MS)).await;
+        assert_eq!(
+            rotated,
+            Ok(RotatedSession::To {
+                generation: generation + 1
+            })
+        );
+    }
+    assert_eq!(
+        db.call(rotation(&sid, 0, 10, START_MS)).await,
+        Ok(RotatedSession::Reused)
+    );
+    assert_eq!(
+        db.call(rotation(&sid, 2, 10, START_MS)).await,
+        Ok(RotatedSession::Revoked)
+    );
+}
+
+async fn a_session_is_revoked_once(setup: Setup) {
+    let db = start(&setup);
+    let (user, sid) = register(&db, "ann").await;
+    let revoke = || RevokeSession {
+        sid: sid.clone(),
+        reason: "logout",
+        now_ms: START_MS,
+    };
+    let messages = (0..20).map(|_| revoke()).collect();
+    assert_eq!(count_of(&db, messages, |was_live| *was_live).await, 1);
+    let found = db.call(FindSession { sid: sid.clone() }).await.unwrap().unwrap();
+    assert_eq!((found.user_id, found.state), (user.id, SessionState::Revoked));
+    let unknown = FindSession {
+        sid: "unknown".to_owned(),
+    };
+    assert!(db.call(unknown).await.unwrap().is_none());
+}
+
+async fn a_legacy_token_is_used_once(setup: Setup) {
+    let db = start(&setup);
+    let (user, _) = register(&db, "ann").await;
+    let messages = (0..30).map(|at| UseLegacyToken {
+        jti: "0f".to_owned(),
+        expires_at_ms: START_MS + 1000,
+        session: Some((user.id, session(&format!("s{at}")))),
+        now_ms: START_MS,
+    });
+    let used = count_of(&db, messages.collect(), |it| *it == UsedLegacyToken::Used).await;
+    assert_eq!(used, 1);
+    assert_eq!(setup.database.number("SELECT count(*) FROM sessions"), 2);
+    let is_used = |jti: &str| IsLegacyTokenUsed { jti: jti.to_owned() };
+    assert_eq!(db.call(is_used("0f")).await, Ok(true));
+    assert_eq!(db.call(is_used("1f")).await, Ok(false));
+}
+
+async fn a_legacy_token_of_nobody_stays(setup: Setup) {
+    let db = start(&setup);
+    let message = UseLegacyToken {
+        jti: "0f".to_owned(),
+        expires_at_ms: START_MS + 1000,
+        session: Some((77, session("s"))),
+        now_ms: START_MS,
+    };
+    assert_eq!(db.call(message).await, Ok(UsedLegacyToken::NoAccount));
+    assert_eq!(
+        setup.database.number("SELECT count(*) FROM used_legacy_tokens"),
+        0
+    );
+}

@@ -1,0 +1,7 @@
+//! identity-svc over its own HTTP server, and its units of work on both databases.
+#![cfg(test)]
+
+mod db;
+mod http;
+mod logs;
+mod support;
