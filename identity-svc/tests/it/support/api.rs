@@ -131,3 +131,14 @@ impl TestApp {
         self.post("token/verify/", json!({ "token": token })).await
     }
 }
+
+/// A token as simplejwt makes them: HS256, no `kid`, no session.
+pub fn legacy_token(secret: &str, token_type: &str, jti: &str, user_id: Value) -> String {
+    use jsonwebtoken::{EncodingKey, Header, encode};
+    let iat = super::START_MS / 1000;
+    let claims = json!({
+        "token_type": token_type, "exp": iat + 86_400 * 30, "iat": iat, "jti": jti, "user_id": user_id,
+    });
+    let key = EncodingKey::from_secret(secret.as_bytes());
+    encode(&Header::default(), &claims, &key).unwrap()
+}

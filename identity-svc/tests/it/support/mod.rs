@@ -4,7 +4,7 @@ mod api;
 mod app;
 mod database;
 
-pub use api::{Answer, Body, PASSWORD};
+pub use api::{Answer, Body, PASSWORD, legacy_token};
 pub use app::{Setup, TestApp};
 pub use database::TestDatabase;
 

@@ -1,0 +1,64 @@
+use serde_json::json;
+use shared::email_job::Mail;
+
+use crate::support::{Setup, on_both_databases};
+
+on_both_databases!(
+    only_an_active_account_gets_a_mail_and_nobody_learns_it,
+    what_is_no_address_is_refused,
+    mails_to_one_address_are_limited_and_the_answer_stays,
+);
+
+const PATH: &str = "password/reset/";
+const SENT: &str = "Password reset e-mail has been sent.";
+
+async fn only_an_active_account_gets_a_mail_and_nobody_learns_it(setup: Setup) {
+    let app = setup.spawn().await;
+    app.register("ann").await;
+    app.register("bob").await;
+    app.database
+        .execute("UPDATE users SET is_active = false WHERE username = 'bob'");
+    let before = app.mails().await.len();
+    for email in ["nobody@example.org", "bob@example.org", "ANN@example.org"] {
+        app.post(PATH, json!({ "email": email }))
+            .await
+            .is(200, json!({ "detail": SENT }));
+    }
+    let russian = app.post_ru(PATH, json!({"email": "nobody@example.org"})).await;
+    russian.is(
+        200,
+        json!({"detail": "Письмо с инструкциями по восстановлению пароля выслано."}),
+    );
+    let mails = app.mails().await;
+    assert_eq!(mails.len(), before + 1);
+    let Mail::ResetPasswordV1(facts) = &mails[before].mail else {
+        panic!("{mails:?}")
+    };
+    assert_eq!(
+        (facts.to.as_str(), facts.username.as_str(), facts.valid_seconds),
+        ("ann@example.org", "ann", 3600)
+    );
+    let (uid, _) = app.reset_link("ann@example.org").await;
+    assert_eq!(uid.len(), 22, "opaque, not the account's number");
+}
+
+async fn what_is_no_address_is_refused(setup: Setup) {
+    let app = setup.spawn().await;
+    app.post(PATH, json!({}))
+        .await
+        .refuses("email", &["This field is required."]);
+    app.post(PATH, json!({"email": "x"}))
+        .await
+        .refuses("email", &["Enter a valid email address."]);
+}
+
+async fn mails_to_one_address_are_limited_and_the_answer_stays(setup: Setup) {
+    let app = setup.with("MAILS_PER_HOUR", 2).spawn().await;
+    app.register("ann").await;
+    for _ in 0..4 {
+        app.post(PATH, json!({"email": "ann@example.org"}))
+            .await
+            .is(200, json!({ "detail": SENT }));
+    }
+    assert_eq!(app.mails().await.len(), 3, "each kind has its own budget");
+}
