@@ -6,7 +6,6 @@ use std::time::Duration;
 use actix_http::{Method, StatusCode};
 use bytes::{Bytes, BytesMut};
 use shared::request_id::RequestId;
-use tokio::io::Interest;
 use tokio::time::timeout;
 
 use crate::edge_auth::{Checker, EdgeVerify, verified};
@@ -268,11 +267,12 @@ async fn send_stream(
     }
     let is_chunked = body.framing() == Framing::Unknown;
     let mut out = BytesMut::new();
+    let mut first = [0];
     loop {
         let piece = tokio::select! {
             biased;
             piece = body.next_of_many() => piece.map_err(Failure::Request)?,
-            _ = connection.socket.ready(Interest::READABLE) => return Ok(false),
+            _ = connection.socket.peek(&mut first) => return Ok(false),
         };
         match piece {
             Some(piece) if is_chunked => {

@@ -32,7 +32,11 @@ pub struct State {
 
 impl FakeIdentity {
     pub fn start() -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_at(([127, 0, 0, 1], 0).into())
+    }
+
+    pub fn start_at(address: SocketAddr) -> Self {
+        let listener = std::net::TcpListener::bind(address).unwrap();
         let state = State {
             keys: Vec::new(),
             revoked: Vec::new(),

@@ -7,6 +7,7 @@
 
 mod bodies;
 mod budget;
+mod cors;
 mod edge_auth;
 mod failures;
 mod fake_identity;
@@ -14,4 +15,8 @@ mod framing;
 mod headers;
 mod lifecycle;
 mod paths;
+mod routes_file;
+mod streaming;
 mod support;
+mod tls;
+mod upstreams;

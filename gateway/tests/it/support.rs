@@ -44,10 +44,20 @@ pub struct Echo {
     requests: Arc<AtomicUsize>,
     arrived: Arc<Semaphore>,
     released: Arc<Semaphore>,
+    holds_all: bool,
 }
 
 impl Echo {
     pub fn start() -> Self {
+        Self::start_holding(false)
+    }
+
+    /// One that answers nothing before it is told to.
+    pub fn start_frozen() -> Self {
+        Self::start_holding(true)
+    }
+
+    fn start_holding(holds_all: bool) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let echo = Self {
@@ -55,6 +65,7 @@ impl Echo {
             requests: Arc::default(),
             arrived: Arc::new(Semaphore::new(0)),
             released: Arc::new(Semaphore::new(0)),
+            holds_all,
         };
         let state = echo.clone();
         let server = HttpServer::new(move || {
@@ -79,7 +90,7 @@ impl Echo {
         if !request.path().starts_with("/internal/") && request.path() != "/.well-known/jwks.json" {
             state.requests.fetch_add(1, Ordering::SeqCst);
         }
-        if request.path().contains("held") {
+        if state.holds_all || request.path().contains("held") {
             state.arrived.add_permits(1);
             state.released.acquire().await.unwrap().forget();
         }
@@ -273,9 +284,28 @@ impl Client {
 
     /// Waits until the gateway has asked for the body.
     pub async fn told_to_go_on(&mut self) {
+        assert_eq!(self.read_head().await, "HTTP/1.1 100 Continue\r\n\r\n");
+    }
+
+    /// The head of the next answer, and nothing of its body.
+    pub async fn read_head(&mut self) -> String {
         let head_end = self.read_until(b"\r\n\r\n").await.unwrap();
-        let head: Vec<u8> = self.input.drain(..head_end).collect();
-        assert_eq!(head, b"HTTP/1.1 100 Continue\r\n\r\n");
+        String::from_utf8(self.input.drain(..head_end).collect()).unwrap()
+    }
+
+    /// The next chunk of a body.
+    pub async fn chunk(&mut self) -> String {
+        let line_end = self.read_until(b"\r\n").await.unwrap();
+        let line = String::from_utf8(self.input.drain(..line_end).collect()).unwrap();
+        let size = usize::from_str_radix(line.trim(), 16).unwrap();
+        let chunk = self.take(size).await.unwrap();
+        self.take(2).await.unwrap();
+        chunk
+    }
+
+    /// So many bytes, whatever they are part of.
+    pub async fn take_text(&mut self, length: usize) -> String {
+        self.take(length).await.unwrap()
     }
 
     /// Whether the connection ends without another byte.

@@ -1,0 +1,120 @@
+//! The routes file: read at the start, read again while requests are under way.
+
+use std::path::PathBuf;
+
+use gateway::Settings;
+use serde_json::json;
+use shared::env::Env;
+
+use crate::support::{Client, Echo, get, start_gateway};
+
+fn write(folder: &tempfile::TempDir, text: &str) -> PathBuf {
+    let path = folder.path().join("routes.toml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn route(prefix: &str, echo: &Echo, more: &str) -> String {
+    format!(
+        "[[route]]\nprefix = \"{prefix}\"\nupstreams = [\"http://{}\"]\n{more}\n",
+        echo.address
+    )
+}
+
+#[actix_web::test]
+async fn a_reload_changes_the_routes_and_no_request_under_way() {
+    let (folder, echo) = (tempfile::tempdir().unwrap(), Echo::start());
+    let path = write(&folder, &route("/old/", &echo, "strip_prefix = true"));
+    let gateway = start_gateway(echo.address, |settings| {
+        settings.routes = gateway::routes::read_file(&path).unwrap();
+        settings.routes_file = Some(path.clone());
+    })
+    .await;
+    assert_eq!(get(&gateway, "/old/x?y", "").await.json()["target"], "/x?y");
+    get(&gateway, "/new/", "").await.assert_error(404, "Not found.");
+    let mut under_way = Client::connect(&gateway).await;
+    under_way.send("GET /old/held HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    echo.arrived().await;
+
+    write(&folder, &route("/new/", &echo, ""));
+    gateway.reload();
+    assert_eq!(get(&gateway, "/new/x", "").await.json()["target"], "/new/x");
+    get(&gateway, "/old/x", "").await.assert_error(404, "Not found.");
+    echo.release_all();
+    assert_eq!(under_way.answer().await.unwrap().status, 200);
+    under_way.send("GET /new/again HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(
+        under_way.answer().await.unwrap().status,
+        200,
+        "the same connection"
+    );
+
+    write(&folder, "[[route]]\nprefix = 1\n");
+    gateway.reload();
+    assert_eq!(
+        get(&gateway, "/new/x", "").await.status,
+        200,
+        "a bad file changes nothing"
+    );
+}
+
+#[actix_web::test]
+async fn a_bad_file_is_told_with_file_line_and_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(&folder, "[[route]]\nprefix = \"/a/\"\nupstreams = [\"a:1\"]\n");
+    let name = path.display().to_string();
+    let env = Env::from_pairs([("GATEHOUSE_GATEWAY_ROUTES_FILE", name.as_str())]);
+    Settings::from_env(&env);
+    assert_eq!(
+        env.finish(&["GATEHOUSE_GATEWAY_"]).unwrap_err().to_string(),
+        format!(
+            "GATEHOUSE_GATEWAY_ROUTES_FILE is wrong:\n{name}:3: \"a:1\" is not of the form http://host:port"
+        )
+    );
+}
+
+#[actix_web::test]
+async fn a_class_of_routes_has_a_budget_for_each_client() {
+    let (folder, echo) = (tempfile::tempdir().unwrap(), Echo::start());
+    let class = "rate_class = \"slow\"";
+    let text = format!(
+        "[rate_class.slow]\nrequests_per_minute = 3\n{}{}",
+        route("/a/", &echo, class),
+        route("/b/", &echo, class)
+    );
+    let path = write(&folder, &text);
+    let clock = shared::clock::Clock::fixed(0);
+    let gateway = start_gateway(echo.address, |settings| {
+        settings.routes = gateway::routes::read_file(&path).unwrap();
+        settings.clock = clock.clone();
+    })
+    .await;
+    for path in ["/a/", "/b/", "/a/"] {
+        assert_eq!(get(&gateway, path, "").await.status, 200);
+    }
+    let answer = get(&gateway, "/b/", "").await;
+    assert_eq!(
+        (answer.status, answer.json()),
+        (
+            429,
+            json!({"detail": "Request was throttled. Expected available in 60 seconds."})
+        )
+    );
+    assert_eq!(answer.header("retry-after").unwrap(), "60");
+    clock.advance(std::time::Duration::from_secs(60));
+    assert_eq!(get(&gateway, "/b/", "").await.status, 200);
+}
+
+#[actix_web::test]
+async fn the_body_limit_of_a_route_is_its_own() {
+    let (folder, echo) = (tempfile::tempdir().unwrap(), Echo::start());
+    let path = write(&folder, &route("/small/", &echo, "max_body_bytes = 10"));
+    let gateway = start_gateway(echo.address, |settings| {
+        settings.routes = gateway::routes::read_file(&path).unwrap();
+    })
+    .await;
+    let answer = crate::support::ask(&gateway, crate::support::post("/small/", "0123456789x")).await;
+    answer.assert_error(413, "The request body is too large.");
+    let answer = crate::support::ask(&gateway, crate::support::post("/small/", "0123456789")).await;
+    assert_eq!(answer.status, 200);
+}
