@@ -93,7 +93,7 @@ impl Worker {
         });
         let answer = result.unwrap_or_else(GatewayError::answer);
         let counts = route.map_or(&self.shared.counts, |route| &route.counts);
-        self.finish(envelope, answer, counts)
+        self.finish(&envelope, answer, counts)
     }
 
     /// Answers what could not be read.
@@ -112,10 +112,10 @@ impl Worker {
             page_origin: None,
             origin,
         };
-        self.finish(envelope, error.answer(), &self.shared.counts)
+        self.finish(&envelope, error.answer(), &self.shared.counts)
     }
 
-    fn finish(&self, envelope: Envelope, mut answer: Answer, counts: &RouteCounts) -> Answer {
+    fn finish(&self, envelope: &Envelope, mut answer: Answer, counts: &RouteCounts) -> Answer {
         headers::finish(&mut answer.fields, &envelope.id);
         self.shared
             .cors

@@ -45,8 +45,8 @@ pub async fn serve(io: Stream, client: Client, worker: Rc<Worker>, mut shutdown:
                 Some(Ok((request, respond))) => {
                     let (worker, held) = (worker.clone(), under_way.clone());
                     tokio::task::spawn_local(async move {
-                        let _held = held;
                         exchange(request, respond, &worker, &client).await;
+                        drop(held);
                     });
                     idle_until = Instant::now() + deadlines.keep_alive;
                 }

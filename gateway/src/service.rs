@@ -130,6 +130,10 @@ impl Running {
 ///
 /// # Errors
 /// When an address cannot be listened on, or the certificate is none.
+#[expect(
+    clippy::unused_async,
+    reason = "it starts actors and tasks, and says so by where it can be called"
+)]
 pub async fn start(settings: Settings, extra_pages: Option<ExtraPages>) -> Result<Running, StartError> {
     let address = settings.listen;
     let listener = listen(address).map_err(|source| StartError::Listen { address, source })?;

@@ -1,4 +1,4 @@
-//! `/auth/forward`: for proxies that ask whether a request may pass (Traefik's ForwardAuth, nginx's `auth_request`,
+//! `/auth/forward`: for proxies that ask whether a request may pass (Traefik's `ForwardAuth`, nginx's `auth_request`,
 //! Caddy's `forward_auth`, Envoy's `ext_authz`). It reads `Authorization` and nothing else.
 
 use actix_http::StatusCode;

@@ -173,17 +173,17 @@ impl Connection {
         let is_head = head.method == Method::HEAD;
         let mut body = Http1Body::new(&mut self.io, &mut self.input, head.framing, expects_continue);
         let answer = self.worker.answer(head, &mut body, &self.client).await;
-        let is_read = body.is_complete();
+        let is_complete = body.is_complete();
         let is_waited_for = body.is_waited_for();
         let keeps_alive = keeps_alive
-            && is_read
+            && is_complete
             && !answer.closes
             // No upgrade is forwarded; the answer must not look as if one had been taken.
             && !asks_upgrade
             && !self.shutdown.is_requested();
         let after = match keeps_alive {
             true => After::NextRequest,
-            false if is_read || is_waited_for => After::Close,
+            false if is_complete || is_waited_for => After::Close,
             false => After::CloseUnread,
         };
         self.write(answer, is_head, is_http_11, after).await

@@ -18,6 +18,10 @@ pub const MAX_FIELDS: usize = 90;
 
 /// A request's head, and what is about its connection only.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one fact about the connection"
+)]
 pub struct Parsed {
     pub head: Head,
     pub is_http_11: bool,

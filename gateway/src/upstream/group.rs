@@ -79,13 +79,11 @@ impl Upstream {
     /// Takes one of its places, unless all are taken: a frozen upstream never holds more than its share.
     pub fn enter(self: &Arc<Self>) -> Option<InFlight> {
         let enters = |count: usize| (count < self.max_in_flight).then_some(count + 1);
-        match self.in_flight.fetch_update(Relaxed, Relaxed, enters) {
-            Ok(_) => Some(InFlight(self.clone())),
-            Err(_) => {
-                self.counts.full.increment();
-                None
-            }
+        if self.in_flight.fetch_update(Relaxed, Relaxed, enters).is_ok() {
+            return Some(InFlight(self.clone()));
         }
+        self.counts.full.increment();
+        None
     }
 }
 
@@ -163,7 +161,7 @@ mod tests {
         drop(held);
         a.health.unreachable(false);
         assert!(Arc::ptr_eq(group.choose(&[]).unwrap(), c));
-        assert!(Arc::ptr_eq(group.choose(&[c.clone()]).unwrap(), b));
+        assert!(Arc::ptr_eq(group.choose(std::slice::from_ref(c)).unwrap(), b));
         assert!(group.choose(&[c.clone(), b.clone()]).is_none());
     }
 

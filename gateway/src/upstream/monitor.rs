@@ -60,7 +60,7 @@ impl Monitor {
         while !self.shutdown.is_requested() {
             let upstreams = self.shared.routes.get().upstreams();
             tokio::select! {
-                _ = join_all(upstreams.iter().map(|upstream| probe(upstream))) => {}
+                _ = join_all(upstreams.iter().map(probe)) => {}
                 () = self.shutdown.requested() => return,
             }
             if self.shared.routes.get().identity().is_ready() {

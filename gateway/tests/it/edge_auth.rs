@@ -157,7 +157,7 @@ async fn the_end_of_a_session_reaches_the_gateway_within_about_a_second() {
 async fn a_new_key_is_fetched_when_a_token_names_it_and_nonsense_does_not_make_it_fetched_again_and_again() {
     let (identity, echo) = (FakeIdentity::start(), Echo::start());
     let gateway = start(&identity, &echo, |settings| {
-        settings.key_fetch_pause = Duration::ZERO
+        settings.key_fetch_pause = Duration::ZERO;
     })
     .await;
     gateway.until_ready().await;
@@ -210,7 +210,7 @@ async fn while_the_list_of_ended_sessions_is_missing_identity_is_asked_or_nobody
     );
 
     let refusing = start(&identity, &echo, |settings| {
-        settings.when_stale = WhenStale::Refuse
+        settings.when_stale = WhenStale::Refuse;
     })
     .await;
     let answer = with_token(&refusing, "/required/", &token).await;

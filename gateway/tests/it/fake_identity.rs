@@ -51,13 +51,12 @@ impl FakeIdentity {
         };
         identity.add_key("k1");
         let served = identity.clone();
-        let server = HttpServer::new(move || {
+        let http = HttpServer::new(move || {
             App::new()
                 .app_data(web::Data::new(served.clone()))
                 .default_service(web::to(Self::answer))
         });
-        let server = server.workers(1).disable_signals().listen(listener).unwrap();
-        tokio::spawn(server.run());
+        tokio::spawn(http.workers(1).disable_signals().listen(listener).unwrap().run());
         identity
     }
 
@@ -89,6 +88,7 @@ impl FakeIdentity {
         format!("{input}.{signature}")
     }
 
+    #[expect(clippy::unused_async, reason = "actix-web takes nothing else")]
     async fn answer(request: HttpRequest, identity: web::Data<Self>) -> HttpResponse {
         let mut state = identity.state();
         match request.path() {

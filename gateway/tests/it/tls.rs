@@ -64,7 +64,7 @@ async fn a_new_certificate_is_used_after_a_reload_and_a_bad_one_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let (files, old) = certificate(folder.path());
     let gateway = start_gateway(Echo::start().address, |settings| {
-        settings.tls = Some(files.clone())
+        settings.tls = Some(files.clone());
     })
     .await;
     let mut before = connect(&gateway, &old, "http/1.1").await.unwrap();

@@ -16,7 +16,7 @@ async fn start(upstreams: &[SocketAddr], change: impl FnOnce(&mut RouteSettings)
     let mut route = RouteSettings::new("/app/", urls.collect());
     change(&mut route);
     start_gateway(Echo::start().address, |settings| {
-        settings.routes.routes = vec![route]
+        settings.routes.routes = vec![route];
     })
     .await
 }
@@ -41,7 +41,7 @@ async fn requests_are_spread_and_a_dead_upstream_costs_nobody_an_answer() {
 async fn a_frozen_upstream_holds_no_more_than_its_share() {
     let (frozen, well) = (Echo::start_frozen(), Echo::start());
     let gateway = start(&[frozen.address, well.address], |route| {
-        route.max_in_flight = Some(4)
+        route.max_in_flight = Some(4);
     })
     .await;
     let (mut held, mut answered) = (Vec::new(), 0);
@@ -93,7 +93,7 @@ async fn beyond_the_share_of_the_only_upstream_the_answer_is_503_at_once() {
 #[actix_web::test]
 async fn an_upstream_that_never_answers_is_left_alone_after_some_failures() {
     let gateway = start(&[canned(None).await], |route| {
-        route.timeout = Some(Duration::from_millis(50))
+        route.timeout = Some(Duration::from_millis(50));
     })
     .await;
     for _ in 0..5 {
