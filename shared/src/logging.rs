@@ -37,7 +37,12 @@ pub fn start(settings: &LogSettings) {
     let mut builder = env_logger::Builder::new();
     // The AMQP client tells every lost connection several times, and prints whole messages, links included, when the broker
     // returns one. What an operator needs of it our own lines say.
-    for library in ["lapin", "lapin::returned_messages", "amq_protocol"] {
+    for library in [
+        "lapin",
+        "lapin::returned_messages",
+        "amq_protocol",
+        "tracing::span",
+    ] {
         builder.filter_module(library, log::LevelFilter::Off);
     }
     builder.parse_filters(&settings.filter);

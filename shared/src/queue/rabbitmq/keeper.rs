@@ -1,6 +1,6 @@
 //! Owns:      one connection to the broker, and its return: what the publishing and the consuming task have in common.
 //! Receives:  the end (`Shutdown`).      Replies: [`LinkState`], as shared state.
-//! Bound:     one attempt at a time, the next after 0.2 to 10 s, with jitter.
+//! Bound:     one attempt at a time, the next after 0.1 to 5 s, with jitter.
 //! On panic:  the task ends; its handles say so.      On stop: the session ends as it sees fit, then says good-bye.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::random;
 use crate::shutdown::Shutdown;
 
 const FIRST_BACKOFF_MS: u64 = 200;
-const LONGEST_BACKOFF_MS: u64 = 10_000;
+const LONGEST_BACKOFF_MS: u64 = 5_000;
 /// A connection that lasted this long was a good one: the backoff begins anew.
 const GOOD_AGE: Duration = Duration::from_secs(5);
 
@@ -176,8 +176,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_backoff_doubles_to_ten_seconds_and_has_jitter() {
-        for (failures, longest) in [(0, 200), (1, 400), (5, 6400), (6, 10_000), (u32::MAX, 10_000)] {
+    fn the_backoff_doubles_to_five_seconds_and_has_jitter() {
+        for (failures, longest) in [(0, 200), (1, 400), (4, 3200), (5, 5000), (u32::MAX, 5000)] {
             let pause = backoff(failures).as_millis();
             assert!((longest / 2..=longest).contains(&pause), "{failures}: {pause}");
         }
