@@ -7,6 +7,7 @@ pub mod domain;
 mod http;
 mod janitor;
 pub mod mail_draft;
+pub mod observe;
 pub mod outbox;
 mod pages;
 pub mod passwords;

@@ -2,9 +2,11 @@
 //! Wiring only.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::Parser;
+use identity_svc::observe::Observed;
 use identity_svc::{QueueUrl, Queues, Settings, cli};
 use shared::clock::Clock;
 use shared::env::{Env, SettingsError};
@@ -18,24 +20,40 @@ use shared::queue::{Publisher, rabbitmq};
 #[command(version)]
 struct Arguments {
     #[command(subcommand)]
-    command: Option<cli::Command>,
+    command: Option<Command>,
 }
+
+#[derive(clap::Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Operator(cli::Command),
+    /// Ask a running identity-svc whether it is ready, for health checks
+    Health,
+}
+
+/// After a signal it goes on accepting for so long: gateways that were about to send a request must find it.
+const LINGER: Duration = Duration::from_secs(2);
+
+const QUEUE_URL: &str = "GATEHOUSE_IDENTITY_QUEUE_URL";
 
 /// Mail outcomes that may be on their way to the database at once.
 const OUTCOMES_PREFETCH: u16 = 200;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let (log, settings) = match settings(Env::from_process()) {
-        Ok(settings) => settings,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(2);
-        }
-    };
+    let (log, settings) =
+        match settings(Env::from_process().with_default("GATEHOUSE_IDENTITY_ADMIN_LISTEN", "127.0.0.1:9001"))
+        {
+            Ok(settings) => settings,
+            Err(error) => {
+                eprintln!("{error}");
+                return ExitCode::from(2);
+            }
+        };
     shared::logging::start(&log);
     let outcome = match arguments.command {
-        Some(command) => {
+        Some(Command::Health) => shared::admin::probe(settings.admin).map_err(anyhow::Error::msg),
+        Some(Command::Operator(command)) => {
             let answer = &mut std::io::stdout();
             cli::run(&command, &settings, &Clock::System, answer).map_err(anyhow::Error::from)
         }
@@ -53,7 +71,6 @@ fn main() -> ExitCode {
 fn settings(env: Env) -> Result<(LogSettings, Settings), SettingsError> {
     let log = LogSettings::from_env(&env);
     let settings = Settings::from_env(&env);
-    const QUEUE_URL: &str = "GATEHOUSE_IDENTITY_QUEUE_URL";
     match &settings.queue_url {
         // It also stands for a URL that is missing, which is noted already.
         QueueUrl::Memory if env.optional(QUEUE_URL).as_deref() == Some("memory:") => env.problem(
@@ -81,16 +98,22 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         publisher: publisher.clone(),
         outcomes: Some(rabbitmq::outcome_consumer(url, OUTCOMES_PREFETCH)?),
     };
+    let admin = settings.admin;
     let mut identity = identity_svc::service::start(settings, Clock::System, queues).await?;
+    let broker = publisher.clone();
+    let observed = Observed::start(admin, &identity, Clock::System, move || broker.status())?;
     log::info!(address:% = identity.address; "identity-svc {} listens", env!("CARGO_PKG_VERSION"));
     let outcome = tokio::select! {
         signal = shared::shutdown::signal() => {
             log::info!("{signal}: finishing requests, then mail jobs");
+            observed.drain();
+            tokio::time::sleep(LINGER).await;
             Ok(())
         }
         reason = identity.ended() => Err(anyhow!(reason)),
     };
     identity.stop().await;
     publisher.close().await;
+    observed.stop().await;
     outcome
 }

@@ -63,6 +63,7 @@ pub struct Running {
     pub db: Db,
     pub database_state: watch::Receiver<DatabaseState>,
     pub relay_metrics: Arc<RelayMetrics>,
+    pub passwords: Passwords,
     server: ServerHandle,
     server_ended: JoinHandle<std::io::Result<()>>,
     actors: ShutdownTrigger,
@@ -122,7 +123,7 @@ pub async fn start(
     let passwords = Passwords::start(settings.hash_threads, settings.bcrypt_cost, settings.hash_queue);
     let state = AppState {
         db: db.clone(),
-        passwords,
+        passwords: passwords.clone(),
         tokens,
         clock,
         settings: Arc::new(settings),
@@ -153,6 +154,7 @@ pub async fn start(
         db,
         database_state,
         relay_metrics,
+        passwords,
         server: handle,
         server_ended,
         actors,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use shared::admin::Listen;
 use shared::env::Env;
 use shared::jwt::SigningAlgorithm;
 use shared::secret::{Secret, without_password};
@@ -56,6 +57,8 @@ impl std::fmt::Display for QueueUrl {
 pub struct Settings {
     /// `GATEHOUSE_IDENTITY_LISTEN` (default `127.0.0.1:8001`).
     pub listen: String,
+    /// `GATEHOUSE_IDENTITY_ADMIN_LISTEN`: health and metrics. Default `127.0.0.1:9001`, in embedded mode off.
+    pub admin: Listen,
     /// `GATEHOUSE_IDENTITY_DATABASE_URL` or `.._FILE`; required.
     pub database_url: DatabaseUrl,
     /// `GATEHOUSE_IDENTITY_DATABASE_CONNECTIONS` (default 8).
@@ -113,6 +116,7 @@ impl Settings {
         };
         Self {
             listen: env.text("GATEHOUSE_IDENTITY_LISTEN", "127.0.0.1:8001"),
+            admin: Listen::from_env(env, "GATEHOUSE_IDENTITY_ADMIN_LISTEN"),
             database_url: required_url(
                 env,
                 "GATEHOUSE_IDENTITY_DATABASE_URL",
