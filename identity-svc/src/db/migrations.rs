@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource, Result as MigrationResult};
 use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
@@ -98,11 +97,16 @@ impl DatabaseUrl {
 
 impl DbConnection {
     /// The lock ends with the connection.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(clippy::unnecessary_wraps, reason = "there is nothing to lock on SQLite")
+    )]
     fn lock_for_migration(&mut self) -> QueryResult<()> {
         match self {
             Self::Sqlite(_) => Ok(()),
             #[cfg(feature = "postgres")]
-            Self::Postgres(connection) => connection.batch_execute(
+            Self::Postgres(connection) => diesel::connection::SimpleConnection::batch_execute(
+                connection,
                 "SET lock_timeout = 0; SET statement_timeout = 0; SELECT pg_advisory_lock(7361209);",
             ),
         }

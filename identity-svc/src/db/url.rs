@@ -167,7 +167,7 @@ mod postgres {
             let is_given = query.split('&').any(|pair| pair.split('=').next() == Some(name));
             if !is_given {
                 complete.push(if complete.contains('?') { '&' } else { '?' });
-                complete.push_str(&format!("{name}={value}"));
+                complete.extend([name, "=", value]);
             }
         }
         complete

@@ -15,19 +15,19 @@ pub struct Ended {
 /// `is_delivered`: the queue takes a job when its mail is out.
 ///
 /// # Errors
-/// When the database cannot be written. The claims end by themselves then, and the jobs are sent again.
-pub async fn write_down(db: &Db, ended: Vec<Ended>, is_delivered: bool, now_ms: i64) -> Result<(), DbError> {
+/// When the database cannot be written. Writing the same down again does no harm.
+pub async fn write_down(db: &Db, ended: &[Ended], is_delivered: bool, now_ms: i64) -> Result<(), DbError> {
     let (mut sent, mut released) = (Vec::new(), Vec::new());
     for Ended { job, outcome } in ended {
         match outcome {
             Ok(()) => sent.push(job.id),
             Err(PublishError::Unavailable(_)) => released.push(job.id),
             Err(PublishError::Retry { after, reason }) => {
-                let due_at_ms = now_ms.saturating_add(to_ms(after));
+                let due_at_ms = now_ms.saturating_add(to_ms(*after));
                 db.call(MarkRetry {
                     id: job.id,
                     due_at_ms,
-                    reason,
+                    reason: reason.clone(),
                 })
                 .await?;
             }
@@ -35,7 +35,7 @@ pub async fn write_down(db: &Db, ended: Vec<Ended>, is_delivered: bool, now_ms: 
                 log::error!(job_id = job.job_id.as_str(); "a mail was given up: {reason}");
                 db.call(MarkDead {
                     id: job.id,
-                    reason,
+                    reason: reason.clone(),
                     now_ms,
                 })
                 .await?;

@@ -71,6 +71,7 @@ impl OutboxRelay {
             look: Some(Look::First),
             wake_at: Instant::now() + POLL,
             is_backing_off: false,
+            is_database_away: false,
             failure_count: 0,
         };
         Actor::start(Self {
@@ -103,7 +104,10 @@ enum Look {
     Claim,
 }
 
-type Working<T> = Pin<Box<dyn Future<Output = Result<T, DbError>>>>;
+type Working<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// What was to be marked, and whether it was.
+type Marked = (Vec<Ended>, Result<(), DbError>);
 
 struct Claim {
     jobs: Vec<ClaimedJob>,
@@ -119,17 +123,19 @@ struct Relay {
     settings: RelaySettings,
     metrics: Arc<RelayMetrics>,
     shutdown: Shutdown,
-    claiming: Option<Working<Claim>>,
+    claiming: Option<Working<Result<Claim, DbError>>>,
     in_flight: JoinSet<Ended>,
     /// The ids of what is in flight.
     claimed: HashSet<i64>,
     /// Confirmed or failed, and not yet being marked.
     ended: Vec<Ended>,
-    marking: Option<Working<()>>,
+    marking: Option<Working<Marked>>,
     look: Option<Look>,
     /// The next poll, or the end of a back-off.
     wake_at: Instant,
     is_backing_off: bool,
+    /// Nothing is marked until the end of the back-off.
+    is_database_away: bool,
     /// Failures in a row.
     failure_count: u32,
 }
@@ -149,8 +155,11 @@ impl Relay {
         let db = self.db.clone();
         tokio::select! {
             claim = next(&mut self.claiming) => self.publish(claim),
-            marked = next(&mut self.marking) => {
+            (ended, marked) = next(&mut self.marking) => {
                 if let Err(error) = marked {
+                    // Kept, and written down later: otherwise they would be sent again when their claims end.
+                    self.ended.extend(ended);
+                    self.is_database_away = true;
                     self.back_off("cannot write to the outbox", &error.to_string());
                 }
             }
@@ -163,6 +172,7 @@ impl Relay {
             () = db.outbox_changed().notified() => self.look = Some(Look::Claim),
             () = tokio::time::sleep_until(self.wake_at) => {
                 self.is_backing_off = false;
+                self.is_database_away = false;
                 self.look.get_or_insert(Look::First);
                 self.wake_at = Instant::now() + POLL;
             }
@@ -190,13 +200,14 @@ impl Relay {
     }
 
     fn begin_marking(&mut self) {
-        if self.marking.is_some() || self.ended.is_empty() {
+        if self.marking.is_some() || self.is_database_away || self.ended.is_empty() {
             return;
         }
         let (db, ended) = (self.db.clone(), std::mem::take(&mut self.ended));
         let (is_delivered, now_ms) = (self.settings.takes_when_delivered, self.clock.now_ms());
         self.marking = Some(Box::pin(async move {
-            write_down(&db, ended, is_delivered, now_ms).await
+            let marked = write_down(&db, &ended, is_delivered, now_ms).await;
+            (ended, marked)
         }));
     }
 
@@ -281,11 +292,12 @@ impl Relay {
         unused.extend(self.claimed.iter());
         let now_ms = self.clock.now_ms();
         let outcome = async {
-            if let Some(marking) = self.marking.take() {
-                marking.await?;
+            if let Some(marking) = self.marking.take()
+                && let (ended, Err(_)) = marking.await
+            {
+                self.ended.extend(ended);
             }
-            let ended = std::mem::take(&mut self.ended);
-            write_down(&self.db, ended, self.settings.takes_when_delivered, now_ms).await?;
+            write_down(&self.db, &self.ended, self.settings.takes_when_delivered, now_ms).await?;
             release(&self.db, unused, now_ms).await
         };
         if let Err(error) = outcome.await {
@@ -312,7 +324,7 @@ async fn claim(db: Db, message: ClaimOutboxBatch, look: Look) -> Result<Claim, D
 }
 
 /// The result of work under way; never, when there is none. Safe to cancel.
-async fn next<T>(work: &mut Option<Working<T>>) -> Result<T, DbError> {
+async fn next<T>(work: &mut Option<Working<T>>) -> T {
     let Some(under_way) = work else {
         return std::future::pending().await;
     };

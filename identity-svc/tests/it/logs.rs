@@ -23,12 +23,12 @@ impl log::Log for Capture {
                 key: log::kv::Key<'kvs>,
                 value: log::kv::Value<'kvs>,
             ) -> Result<(), log::kv::Error> {
-                *self.0 += &format!(" {key}={value}");
+                self.0.extend([" ", key.as_str(), "=", &value.to_string()]);
                 Ok(())
             }
         }
         let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
-        *lines += &format!("{} {}", record.target(), record.args());
+        lines.extend([record.target(), " ", &record.args().to_string()]);
         record.key_values().visit(&mut Pairs(&mut lines)).unwrap();
         lines.push('\n');
     }

@@ -4,4 +4,5 @@
 mod db;
 mod http;
 mod logs;
+mod outbox;
 mod support;

@@ -111,7 +111,7 @@ impl DbMessage for RegisterUser {
             username: &user.username,
             username_key: &user.username_key,
             email: &user.email,
-            email_key: Some(&user.email),
+            email_key: &user.email,
             is_email_verified: false,
             password: user.password.expose(),
             first_name: "",

@@ -25,14 +25,13 @@ pub struct User {
 }
 
 #[derive(Insertable)]
-// A statement with an optional value left out could not be prepared once for all.
-#[diesel(table_name = users, treat_none_as_default_value = false)]
+#[diesel(table_name = users)]
 pub struct InsertUser<'a> {
     pub uid: &'a str,
     pub username: &'a str,
     pub username_key: &'a str,
     pub email: &'a str,
-    pub email_key: Option<&'a str>,
+    pub email_key: &'a str,
     pub is_email_verified: bool,
     pub password: &'a str,
     pub first_name: &'a str,

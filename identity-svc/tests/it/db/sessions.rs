@@ -100,8 +100,8 @@ async fn a_legacy_token_is_used_once(setup: Setup) {
         session: Some((user.id, session(&format!("s{at}")))),
         now_ms: START_MS,
     });
-    let used = count_of(&db, messages.collect(), |it| *it == UsedLegacyToken::Used).await;
-    assert_eq!(used, 1);
+    let count = count_of(&db, messages.collect(), |it| *it == UsedLegacyToken::Used).await;
+    assert_eq!(count, 1);
     assert_eq!(setup.database.number("SELECT count(*) FROM sessions"), 2);
     let is_used = |jti: &str| IsLegacyTokenUsed { jti: jti.to_owned() };
     assert_eq!(db.call(is_used("0f")).await, Ok(true));

@@ -10,11 +10,10 @@ use serde_json::json;
 use crate::support::{Answer, Body, Setup, TestApp};
 
 fn multipart(fields: &[(&str, &str)]) -> Body {
-    let mut body = String::new();
-    for (name, value) in fields {
-        body += &format!("--B-x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
-    }
-    body += "--B-x--\r\n";
+    let parts = fields.iter().map(|(name, value)| {
+        format!("--B-x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    });
+    let body = parts.collect::<String>() + "--B-x--\r\n";
     Body::Raw("multipart/form-data; boundary=B-x", body.into_bytes())
 }
 

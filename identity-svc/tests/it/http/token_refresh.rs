@@ -149,11 +149,11 @@ async fn a_token_of_a_former_site_opens_a_session_once(setup: Setup) {
         .spawn()
         .await;
     app.register("ann").await;
-    let access = legacy_token(secret, "access", "0f", json!(1));
+    let access = legacy_token(secret, "access", "0f", &json!(1));
     let bearer = app.post_as(&access, "password/change/", json!({})).await;
     assert_eq!(bearer.status, 400, "it is good until it ends by itself");
     app.verify(&access).await.is(200, json!({}));
-    let refresh = legacy_token(secret, "refresh", "1f", json!("1"));
+    let refresh = legacy_token(secret, "refresh", "1f", &json!("1"));
     let answer = app.refresh(&refresh).await;
     assert_eq!(answer.status, 200);
     assert_eq!(app.refresh(&answer.text("refresh")).await.status, 200);
@@ -161,11 +161,11 @@ async fn a_token_of_a_former_site_opens_a_session_once(setup: Setup) {
     app.verify(&refresh)
         .await
         .refuses("non_field_errors", &["Token is blacklisted"]);
-    let nobody = legacy_token(secret, "refresh", "2f", json!("77"));
+    let nobody = legacy_token(secret, "refresh", "2f", &json!("77"));
     app.refresh(&nobody)
         .await
         .is(401, json!({ "detail": NO_ACCOUNT }));
-    let out = json!({"refresh": legacy_token(secret, "refresh", "3f", json!(1))});
+    let out = json!({"refresh": legacy_token(secret, "refresh", "3f", &json!(1))});
     assert_eq!(app.post("logout/", out.clone()).await.status, 200);
     app.post("logout/", out)
         .await

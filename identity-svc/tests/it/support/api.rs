@@ -42,6 +42,10 @@ impl Answer {
 
     /// Asserts status and whole body.
     #[track_caller]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "what is expected is written down where it is asserted"
+    )]
     pub fn is(&self, status: u16, body: Value) {
         assert_eq!((self.status, &self.body), (status, &body));
     }
@@ -133,7 +137,7 @@ impl TestApp {
 }
 
 /// A token as simplejwt makes them: HS256, no `kid`, no session.
-pub fn legacy_token(secret: &str, token_type: &str, jti: &str, user_id: Value) -> String {
+pub fn legacy_token(secret: &str, token_type: &str, jti: &str, user_id: &Value) -> String {
     use jsonwebtoken::{EncodingKey, Header, encode};
     let iat = super::START_MS / 1000;
     let claims = json!({

@@ -9,14 +9,15 @@ use identity_svc::{Running, Settings};
 use shared::clock::Clock;
 use shared::email_job::{EmailJob, Mail};
 use shared::env::Env;
-use shared::queue::{Consumer, in_process};
+use shared::queue::in_process;
 
 use super::database::TestDatabase;
-use super::{Answer, START_MS};
+use super::{Answer, Mailer, START_MS};
 
 /// What a test may set before it starts the service.
 pub struct Setup {
     pub database: TestDatabase,
+    mailer: Mailer,
     variables: Vec<(String, String)>,
 }
 
@@ -33,11 +34,16 @@ impl Setup {
     fn on(database: TestDatabase) -> Self {
         Self {
             database,
+            mailer: Mailer::Takes,
             variables: Vec::new(),
         }
     }
 
     /// Sets `GATEHOUSE_IDENTITY_<NAME>`.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "numbers and texts are written where they are set"
+    )]
     pub fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.variables
             .push((format!("GATEHOUSE_IDENTITY_{name}"), value.to_string()));
@@ -52,6 +58,10 @@ impl Setup {
     pub fn with_rotation(self, grace: Duration) -> Self {
         self.with("ROTATE_REFRESH_TOKENS", "on")
             .with("ROTATION_GRACE_SECONDS", grace.as_secs())
+    }
+
+    pub fn with_mailer(self, mailer: Mailer) -> Self {
+        Self { mailer, ..self }
     }
 
     pub async fn spawn(self) -> TestApp {
@@ -75,40 +85,39 @@ impl Setup {
         env.finish(&["GATEHOUSE_"]).unwrap();
         let clock = Clock::fixed(START_MS);
         let (publisher, consumer) = in_process::channel();
-        let running = identity_svc::service::start(settings, clock.clone(), publisher)
+        let running = identity_svc::service::start(settings.clone(), clock.clone(), publisher)
             .await
             .unwrap();
         let mails = Rc::<RefCell<Vec<EmailJob>>>::default();
-        actix_web::rt::spawn(take_mails(consumer, mails.clone()));
+        actix_web::rt::spawn(self.mailer.run(consumer, mails.clone()));
+        let database = Rc::new(self.database);
         TestApp {
             running,
+            settings,
             clock,
-            database: self.database,
             mails,
-            expects_dead: Cell::new(false),
-            keys,
-        }
-    }
-}
-
-/// A mailer that takes every mail at once.
-async fn take_mails(mut consumer: Consumer, mails: Rc<RefCell<Vec<EmailJob>>>) {
-    while let Some(delivery) = consumer.next().await {
-        match EmailJob::from_json(&delivery.message().body) {
-            Ok(job) => {
-                mails.borrow_mut().push(job);
-                delivery.ack().await;
-            }
-            Err(error) => delivery.dead_letter(error.to_string()).await,
+            database: database.clone(),
+            checks: Checks {
+                database,
+                expects_dead: Cell::new(false),
+                keys,
+            },
         }
     }
 }
 
 pub struct TestApp {
     pub running: Running,
+    settings: Settings,
     pub clock: Clock,
-    pub database: TestDatabase,
+    pub database: Rc<TestDatabase>,
     mails: Rc<RefCell<Vec<EmailJob>>>,
+    checks: Checks,
+}
+
+/// What is looked at when a test is over.
+struct Checks {
+    database: Rc<TestDatabase>,
     expects_dead: Cell<bool>,
     keys: PathBuf,
 }
@@ -162,12 +171,44 @@ impl TestApp {
         answer
     }
 
+    /// Waits until a query gives a number above 0.
+    pub async fn wait_until(&self, sql: &str) {
+        for _ in 0..500 {
+            if self.database.number(sql) > 0 {
+                return;
+            }
+            actix_web::rt::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("never came true: {sql}");
+    }
+
+    /// What `mail status` says, or why it fails.
+    pub fn mail_status(&self, name: &str) -> Result<String, String> {
+        #[derive(clap::Parser)]
+        struct Arguments {
+            #[command(subcommand)]
+            command: identity_svc::cli::Command,
+        }
+        let arguments = <Arguments as clap::Parser>::parse_from(["identity-svc", "mail", "status", name]);
+        let mut out = Vec::new();
+        identity_svc::cli::run(&arguments.command, &self.settings, &self.clock, &mut out)
+            .map_err(|error| error.to_string())?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    /// Ends the service as a signal does, and leaves its database.
+    pub async fn stop(self) -> Rc<TestDatabase> {
+        self.running.stop().await;
+        self.database
+    }
+
+    /// This test is about mails that are given up.
     pub fn expect_dead(&self) {
-        self.expects_dead.set(true);
+        self.checks.expects_dead.set(true);
     }
 }
 
-impl Drop for TestApp {
+impl Drop for Checks {
     fn drop(&mut self) {
         // Nothing else needs it, and a failed removal fails no test.
         let _ = std::fs::remove_file(&self.keys);

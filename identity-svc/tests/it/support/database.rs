@@ -34,12 +34,9 @@ impl TestDatabase {
     /// `None`, with a word to whoever reads the output, when there is no server.
     #[cfg(feature = "postgres")]
     pub fn postgres() -> Option<Self> {
-        let server = match shared::env::Env::from_process().optional("TEST_DATABASE_URL") {
-            Some(server) => server,
-            None => {
-                println!("skipped on PostgreSQL: TEST_DATABASE_URL is not set");
-                return None;
-            }
+        let Some(server) = shared::env::Env::from_process().optional("TEST_DATABASE_URL") else {
+            println!("skipped on PostgreSQL: TEST_DATABASE_URL is not set");
+            return None;
         };
         let name = format!("gatehouse_test_{}", shared::random::hex_128());
         postgres::on_server(&server, &format!("CREATE DATABASE {name}"));
@@ -62,7 +59,9 @@ impl TestDatabase {
     /// A number that a query gives.
     pub fn number(&self, sql: &str) -> i64 {
         use diesel::RunQueryDsl;
-        let query = diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>(&format!("({sql})")));
+        let query = diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>(&format!(
+            "CAST(({sql}) AS BIGINT)"
+        )));
         query.get_result(&mut self.url.connect().unwrap()).unwrap()
     }
 

@@ -3,10 +3,13 @@
 mod api;
 mod app;
 mod database;
+mod mailer;
 
 pub use api::{Answer, Body, PASSWORD, legacy_token};
 pub use app::{Setup, TestApp};
+#[cfg(feature = "postgres")]
 pub use database::TestDatabase;
+pub use mailer::Mailer;
 
 /// The time at which every test begins (Unix milliseconds): a clock that stands until a test moves it.
 pub const START_MS: i64 = 1_800_000_000_000;
