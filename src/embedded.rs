@@ -9,6 +9,7 @@ use gateway::ExtraPages;
 use shared::clock::Clock;
 use shared::env::{Env, SettingsError};
 use shared::logging::LogSettings;
+use shared::metrics::Registry;
 use shared::queue::in_process;
 
 pub struct Settings {
@@ -80,7 +81,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let mailbox: Option<ExtraPages> = mails_folder
         .clone()
         .map(|folder| -> ExtraPages { Arc::new(mailer_svc::mailbox::pages(folder)) });
-    let mut mailer = mailer_svc::service::start(settings.mailer, clock.clone(), consumer).await?;
+    let mut mailer =
+        mailer_svc::service::start(settings.mailer, clock.clone(), consumer, &Registry::default()).await?;
     let mut identity = identity_svc::service::start(settings.identity, clock, publisher).await?;
     let mut gateway_settings = settings.gateway;
     let identity_url = format!("http://{}", identity.address);

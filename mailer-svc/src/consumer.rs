@@ -18,6 +18,7 @@ use shared::shutdown::Shutdown;
 use tokio::sync::{Semaphore, watch};
 
 use crate::message::{self, Undeliverable};
+use crate::metrics::MailMetrics;
 use crate::recent_jobs::{Known, RecentJobs};
 use crate::render::Renderer;
 use crate::retry::{self, Next};
@@ -43,16 +44,24 @@ pub struct Desk {
     pub sender: Sender,
     pub from: Mailbox,
     pub clock: Clock,
+    pub metrics: MailMetrics,
     recent: RefCell<RecentJobs>,
 }
 
 impl Desk {
-    pub fn new(renderer: Renderer, sender: Sender, from: Mailbox, clock: Clock) -> Self {
+    pub fn new(
+        renderer: Renderer,
+        sender: Sender,
+        from: Mailbox,
+        clock: Clock,
+        metrics: MailMetrics,
+    ) -> Self {
         Self {
             renderer,
             sender,
             from,
             clock,
+            metrics,
             recent: RefCell::new(RecentJobs::new(REMEMBERED_JOBS)),
         }
     }
@@ -137,10 +146,12 @@ async fn handle(desk: &Desk, delivery: Delivery) {
             let reason = error.to_string();
             let job_id = delivery.message().job_id.clone();
             log::warn!(job_id, reason; "mail job dead-lettered: it cannot be read");
+            desk.metrics.dead.increment();
             return delivery.dead_letter(reason).await;
         }
     };
     if let Err(error) = message::check(&job) {
+        desk.metrics.dead.increment();
         return dead_letter(&job, failed_attempts, delivery, error.to_string()).await;
     }
     let known = desk.recent.borrow_mut().begin(&job.job_id);
@@ -177,9 +188,14 @@ async fn handle(desk: &Desk, delivery: Delivery) {
                 duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
                 "mail sent"
             );
+            desk.metrics.sent.increment();
+            desk.metrics.duration.observe(begun.elapsed());
             delivery.ack().await;
         }
-        Err(NotSent::Dead(reason)) => dead_letter(&job, failed_attempts, delivery, reason).await,
+        Err(NotSent::Dead(reason)) => {
+            desk.metrics.dead.increment();
+            dead_letter(&job, failed_attempts, delivery, reason).await;
+        }
         Err(NotSent::Later(error)) => retry_later(desk, &job, failed_attempts, delivery, &error).await,
     }
 }
@@ -231,6 +247,7 @@ async fn retry_later(
     let chance = random::below(u64::MAX);
     match retry::after_failure(failed_attempts, age, link_life(desk, job), chance) {
         Next::Again { after } => {
+            desk.metrics.retried.increment();
             let level = match error {
                 SendError::Misconfigured(_) => log::Level::Error,
                 SendError::Later(_) | SendError::Refused(_) => log::Level::Warn,
@@ -245,6 +262,7 @@ async fn retry_later(
             delivery.retry(after, error.to_string()).await;
         }
         Next::GiveUp { because } => {
+            desk.metrics.dead.increment();
             dead_letter(job, failed_attempts, delivery, format!("{because}: {error}")).await;
         }
     }

@@ -8,6 +8,7 @@ mod file_sender;
 pub mod mailbox;
 mod masking;
 mod message;
+mod metrics;
 mod recent_jobs;
 mod render;
 mod retry;

@@ -1,12 +1,16 @@
 //! `mailer-svc`: takes mail jobs from a broker; and the operator's commands. Wiring only.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use mailer_svc::{Settings, dead, service};
+use shared::admin;
 use shared::clock::Clock;
 use shared::env::Env;
+use shared::health::Readiness;
 use shared::logging::{self, LogSettings};
+use shared::metrics::Registry;
 use shared::queue::{Consumer, rabbitmq};
 use shared::secret::Secret;
 
@@ -25,11 +29,13 @@ enum Command {
     /// Mail jobs that were given up: look at them, send them again, remove them.
     #[command(subcommand)]
     Dead(dead::Command),
+    /// Ask a running mailer-svc whether it is ready, for health checks.
+    Health,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let env = Env::from_process();
+    let env = Env::from_process().with_default("GATEHOUSE_MAILER_ADMIN_LISTEN", "127.0.0.1:9002");
     let log = LogSettings::from_env(&env);
     let settings = Settings::from_env_with_broker(&env);
     if let Err(error) = env.finish(&["GATEHOUSE_MAILER_", "GATEHOUSE_LOG"]) {
@@ -52,6 +58,7 @@ fn main() -> ExitCode {
                 .await
                 .map_err(|error| error.to_string())
             }
+            Some(Command::Health) => admin::probe(settings.admin),
             None => serve(settings, &broker).await,
         }
     });
@@ -64,21 +71,41 @@ fn main() -> ExitCode {
     }
 }
 
+/// How often readiness looks at the broker's connection.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// Serves until a signal comes, or the service ends by itself.
 async fn serve(settings: Settings, broker: &Secret<String>) -> Result<(), String> {
     // The next jobs are here when the ones in hand are done, and the rest is left to other replicas.
     let prefetch = u16::try_from(settings.max_in_hand().saturating_mul(2)).unwrap_or(u16::MAX);
     let consumer = rabbitmq::consumer(broker, prefetch).map_err(|error| error.to_string())?;
-    let mut running = service::start(settings, Clock::System, Consumer::RabbitMq(consumer))
+    let consumer = Consumer::RabbitMq(consumer);
+    let (readiness, registry) = (Readiness::default(), Registry::default());
+    let (part, status) = (readiness.part("broker"), consumer.status());
+    let admin = admin::start(settings.admin, readiness.clone(), registry.clone())
+        .map_err(|error| error.to_string())?;
+    let mut running = service::start(settings, Clock::System, consumer, &registry)
         .await
         .map_err(|error| error.to_string())?;
+    let watch = actix_web::rt::spawn(async move {
+        loop {
+            match status() {
+                Ok(()) => part.set_ready(),
+                Err(reason) => part.set_unready(reason),
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    });
     let outcome = tokio::select! {
         signal = shared::shutdown::signal() => {
             log::info!("{signal}: finishing the mails in hand");
+            readiness.drain();
             Ok(())
         }
         () = running.ended() => Err("the mailer has ended".to_owned()),
     };
     running.stop().await;
+    watch.abort();
+    admin.stop().await;
     outcome
 }

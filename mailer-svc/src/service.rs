@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use shared::clock::Clock;
+use shared::metrics::Registry;
 use shared::queue::Consumer;
 use shared::shutdown::{self, ShutdownTrigger};
 use tokio::sync::watch;
 
 use crate::consumer::{Desk, JobConsumer};
 use crate::file_sender::FileSender;
+use crate::metrics::MailMetrics;
 use crate::render::Renderer;
 use crate::sender::Sender;
 use crate::settings::{SenderSettings, Settings};
@@ -41,7 +43,7 @@ pub struct Running {
     connections: Option<ConnectionsClosed>,
 }
 
-/// Starts the service on the current arbiter. The SMTP server is not asked: it may come up later.
+/// Starts the service on the current arbiter. What becomes of jobs is counted in `registry`. The SMTP server is not asked: it may come up later.
 ///
 /// # Errors
 /// See [`StartError`].
@@ -49,7 +51,12 @@ pub struct Running {
     clippy::unused_async,
     reason = "callers await it, so that a start that has to wait changes nothing for them"
 )]
-pub async fn start(settings: Settings, clock: Clock, consumer: Consumer) -> Result<Running, StartError> {
+pub async fn start(
+    settings: Settings,
+    clock: Clock,
+    consumer: Consumer,
+    registry: &Registry,
+) -> Result<Running, StartError> {
     let max_in_hand = settings.max_in_hand();
     let Settings {
         sender,
@@ -57,6 +64,7 @@ pub async fn start(settings: Settings, clock: Clock, consumer: Consumer) -> Resu
         site_name,
         templates_dir,
         queue_url: _,
+        admin: _,
     } = settings;
     let renderer = Renderer::load(templates_dir.as_deref(), &site_name)?;
     let languages = renderer.languages().collect::<Vec<_>>().join(", ");
@@ -79,7 +87,7 @@ pub async fn start(settings: Settings, clock: Clock, consumer: Consumer) -> Resu
         }
     };
     let (trigger, shutdown) = shutdown::channel();
-    let desk = Desk::new(renderer, sender, from, clock);
+    let desk = Desk::new(renderer, sender, from, clock, MailMetrics::new(registry));
     let has_ended = JobConsumer::start_with(consumer, desk, max_in_hand, shutdown);
     Ok(Running {
         shutdown: trigger,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lettre::Address;
 use lettre::message::Mailbox;
+use shared::admin::Listen;
 use shared::env::Env;
 use shared::secret::Secret;
 
@@ -22,6 +23,8 @@ pub struct Settings {
     /// `GATEHOUSE_MAILER_QUEUE_URL`, or `GATEHOUSE_MAILER_QUEUE_URL_FILE`: where jobs come from. `None` when not set, as in
     /// embedded mode; `amqp:` or `amqps:` for a program of its own.
     pub queue_url: Option<Secret<String>>,
+    /// `GATEHOUSE_MAILER_ADMIN_LISTEN`: health and metrics. Default `127.0.0.1:9002`, in embedded mode off.
+    pub admin: Listen,
     /// `GATEHOUSE_MAILER_SENDER_URL`: `file:FOLDER`, `smtp://...` or `smtps://...`. Required.
     pub sender: SenderSettings,
     /// `GATEHOUSE_MAILER_FROM`, default `Gatehouse <no-reply@localhost>`. Its domain is in ASCII here.
@@ -43,6 +46,7 @@ impl Settings {
     pub fn from_env(env: &Env) -> Self {
         Self {
             queue_url: env.secret(QUEUE_URL),
+            admin: Listen::from_env(env, "GATEHOUSE_MAILER_ADMIN_LISTEN"),
             sender: sender(env),
             from: from(env),
             site_name: site_name(env),

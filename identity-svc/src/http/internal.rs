@@ -12,13 +12,13 @@ use super::{ApiError, AppState, responses};
 use crate::db::messages::{FindRevoked, Revoked};
 
 /// How many sessions one page holds.
-const PAGE: usize = 5000;
+const PAGE_LENGTH: usize = 5000;
 /// Longer than a transaction may take, and than the clocks of replicas may differ.
 const OVERLAP_MS: i64 = 10_000;
 
 /// A page. The cursor is for the next request, and opaque.
 #[derive(Serialize)]
-struct Revocations {
+struct Page {
     revocations: Vec<Revoked>,
     cursor: String,
     more: bool,
@@ -34,17 +34,17 @@ pub async fn revocations(request: HttpRequest, state: web::Data<AppState>) -> Re
     );
     let after = cursor(request.query_string()).unwrap_or_default().max(oldest);
     // One more than a page tells whether there is more.
-    let limit = i64::try_from(PAGE + 1).unwrap_or(i64::MAX);
+    let limit = i64::try_from(PAGE_LENGTH + 1).unwrap_or(i64::MAX);
     let mut revocations = state.db.call(FindRevoked { after, limit }).await?;
-    let more = revocations.len() > PAGE;
-    revocations.truncate(PAGE);
+    let more = revocations.len() > PAGE_LENGTH;
+    revocations.truncate(PAGE_LENGTH);
     let next = match revocations.last() {
         Some((sid, revoked_at_ms)) if more => format!("{revoked_at_ms}.{sid}"),
         _ => format!("{}.", now_ms.saturating_sub(OVERLAP_MS)),
     };
     let mut answer = responses::json(
         StatusCode::OK,
-        &Revocations {
+        &Page {
             revocations,
             cursor: next,
             more,

@@ -8,6 +8,7 @@ use shared::clock::Clock;
 use shared::email_job::EmailJob;
 use shared::env::Env;
 use shared::mail_outcome::MailResult;
+use shared::metrics::Registry;
 use shared::queue::rabbitmq::{self, Options};
 use shared::queue::topology::Topology;
 use shared::queue::{Consumer, Message, Publisher};
@@ -52,7 +53,12 @@ impl Post {
         let sender = format!("smtp://{}", server.address);
         let settings = settings(&[("GATEHOUSE_MAILER_SENDER_URL", &sender), FROM]);
         let consumer = rabbitmq::consumer_with(&self.url, 8, &self.options).unwrap();
-        let started = service::start(settings, self.clock.clone(), Consumer::RabbitMq(consumer));
+        let started = service::start(
+            settings,
+            self.clock.clone(),
+            Consumer::RabbitMq(consumer),
+            &Registry::default(),
+        );
         started.await.unwrap()
     }
 

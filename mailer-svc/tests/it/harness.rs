@@ -8,6 +8,7 @@ use mailer_svc::{Running, Settings, StartError, service};
 use shared::clock::Clock;
 use shared::email_job::{EmailJob, Link, LinkMail, Mail, SCHEMA};
 use shared::env::Env;
+use shared::metrics::Registry;
 use shared::queue::{Message, PublishError, Publisher, in_process};
 use shared::random;
 
@@ -33,7 +34,7 @@ pub fn settings(pairs: &[(&str, &str)]) -> Settings {
 pub async fn try_start(pairs: &[(&str, &str)]) -> Result<Mailer, StartError> {
     let (publisher, consumer) = in_process::channel();
     let clock = Clock::fixed(NOW_MS);
-    let running = service::start(settings(pairs), clock.clone(), consumer).await?;
+    let running = service::start(settings(pairs), clock.clone(), consumer, &Registry::default()).await?;
     Ok(Mailer {
         publisher,
         running,
