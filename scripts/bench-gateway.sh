@@ -22,6 +22,7 @@ fi
 
 folder=$(mktemp -d)
 pids=()
+# shellcheck disable=SC2317 # Called by the trap.
 stop_all() {
   for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
   wait 2>/dev/null || true

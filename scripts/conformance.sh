@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a suite of contract tests against the built program, started afresh in each profile, with nothing skipped.
 #
-#   scripts/conformance.sh [--stack embedded] [--bin PROGRAM] [--profile NAME]... [SUITE_DIR]
+#   scripts/conformance.sh [--stack embedded|production] [--bin PROGRAM] [--profile NAME]... [SUITE_DIR]
 #
 # SUITE_DIR: pytest files that use the harness of ../shared/conformance, which is the default suite.
 # --profile: only this one of optional, mandatory, short-lived, throttled; may be given several times.
@@ -14,7 +14,7 @@ profiles=()
 suite=
 while (($# > 0)); do
   case $1 in
-    --stack) need_value "$@"; [[ $2 == embedded ]] || die "unknown stack \"$2\"; there is: embedded"; shift 2 ;;
+    --stack) need_value "$@"; set_stack "$2"; shift 2 ;;
     --bin) need_value "$@"; gatehouse_bin=$2; shift 2 ;;
     --profile)
       need_value "$@"
@@ -40,8 +40,8 @@ if [[ -f $suite/pytest.ini ]]; then pytest_options+=(-c "$suite/pytest.ini"); el
 vectors=$suites_dir/contract/django-password-vectors.json
 
 need_python_venv
-need_gatehouse
 make_scratch
+need_stack
 signing_key=$(random_secret)
 
 # settings_of PROFILE: what the harness expects of a server in this profile, one setting a line.
@@ -92,7 +92,7 @@ run_profile() {
   smtp_port=$(free_ports 1)
   mapfile -t settings <<<"$settings"
   say "== profile $1"
-  if ! start_gatehouse "$dir" "${settings[@]}" "GATEHOUSE_MAILER_SENDER_URL=smtp://127.0.0.1:$smtp_port"; then
+  if ! start_stack "$dir" "${settings[@]}" "GATEHOUSE_MAILER_SENDER_URL=smtp://127.0.0.1:$smtp_port"; then
     failed=$((failed + 1))
     return
   fi
@@ -108,7 +108,7 @@ run_profile() {
   if [[ -f $dir/junit.xml ]]; then read -r p f s < <(counts_of "$dir/junit.xml"); fi
   if ((status != 0 && status != 5 && f == 0)); then f=1; fi
   if ((s > 0)); then say "FAIL $s skipped in profile $1; nothing may be skipped"; fi
-  stop_gatehouse || f=$((f + 1))
+  stop_stack || f=$((f + 1))
   passed=$((passed + p))
   failed=$((failed + f + s))
 }

@@ -125,7 +125,8 @@ start_process() {
 
 is_running() { kill -0 "$1" 2>/dev/null; }
 
-# stop_process PID [SECONDS]: TERM, then KILL when it has not ended in time. Fails when it had to be killed.
+# stop_process PID [SECONDS]: TERM, then KILL when it has not ended in time. Fails when it had to be killed. Its exit
+# status is in $stopped_status.
 stop_process() {
   local pid=$1 tenths=$((${2:-30} * 10)) id kept=() status=0
   kill -TERM "$pid" 2>/dev/null || true
@@ -134,7 +135,9 @@ stop_process() {
     kill -KILL "$pid" 2>/dev/null || true
     status=1
   fi
-  wait "$pid" 2>/dev/null || true
+  stopped_status=0
+  # The shell itself would say there that a signal ended it.
+  { wait "$pid" || stopped_status=$?; } 2>/dev/null
   for id in "${process_ids[@]}"; do [[ $id == "$pid" ]] || kept+=("$id"); done
   process_ids=("${kept[@]}")
   return "$status"
@@ -260,21 +263,62 @@ start_gatehouse() {
   fi
 }
 
-# stop_gatehouse: stops it, and prints what was wrong with it beside its answers, one line each: an early end, a slow
-# stop, a panic, a secret in its log. Fails when there was anything.
-stop_gatehouse() {
-  local problems=()
-  is_running "$server_pid" || problems+=("it ended by itself")
-  stop_process "$server_pid" 30 || problems+=("it did not stop within 30 s of SIGTERM")
-  if grep -q 'panicked at' "$server_log"; then
-    problems+=("it panicked: $(grep -m 1 'panicked at' "$server_log")")
+stop_gatehouse() { stop_service "the program" "$server_pid" "$server_log"; }
+
+# stop_service NAME PID LOG: stops it, and prints what was wrong with it beside its answers, one line each: an early end,
+# a slow stop, a panic, a secret in its log. Fails when there was anything.
+stop_service() {
+  local problems=() log=$3
+  is_running "$2" || problems+=("it ended by itself")
+  if ! stop_process "$2" 30; then
+    problems+=("it did not stop within 30 s of SIGTERM")
+  elif ((stopped_status != 0)); then
+    problems+=("it stopped with status $stopped_status, not 0")
+  fi
+  if grep -q 'panicked at' "$log"; then
+    problems+=("it panicked: $(grep -m 1 'panicked at' "$log")")
   fi
   # JSON Web Tokens, the suites' passwords, the mail addresses of their users, private keys.
   local secrets='eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.|Zx9-quartz|Nw7-basalt|Vx7-[a-z0-9]{14}-Qm|[a-z0-9]@(mail\.test|example\.org)|PRIVATE KEY'
-  if grep -qE "$secrets" "$server_log"; then
-    problems+=("its log holds a secret or an address: $(grep -m 1 -oE ".{0,60}($secrets).{0,20}" "$server_log")")
+  # Passwords of URLs: of database and broker.
+  secrets+='|://[^/@ ]+:[A-Za-z0-9_-]{32,}@'
+  if grep -qE "$secrets" "$log"; then
+    problems+=("its log holds a secret or an address: $(grep -m 1 -oE ".{0,60}($secrets).{0,20}" "$log")")
   fi
   ((${#problems[@]} == 0)) && return
-  printf 'FAIL the program: %s\n' "${problems[@]}"
+  printf "FAIL $1: %s\n" "${problems[@]}"
   return 1
 }
+
+# --- which stack the suites run against ---------------------------------------------------------------------------
+
+stack=embedded
+
+# set_stack NAME: embedded, which is one process; or production, which is what production.sh starts.
+set_stack() {
+  case $1 in
+    embedded) ;;
+    production)
+      source "$root/scripts/servers.sh"
+      source "$root/scripts/production.sh"
+      ;;
+    *) die "unknown stack \"$1\"; there are: embedded production" ;;
+  esac
+  stack=$1
+}
+
+# After make_scratch: servers write their logs there.
+need_stack() { if [[ $stack == production ]]; then need_production; else need_gatehouse; fi; }
+
+# start_stack DIR NAME=VALUE...: see start_gatehouse and start_production. $keys_file is its file of signing keys.
+start_stack() {
+  if [[ $stack == production ]]; then
+    start_production "$@"
+    return
+  fi
+  # shellcheck disable=SC2034 # For the script that sources this.
+  keys_file=$1/data/keys.json
+  start_gatehouse "$@"
+}
+
+stop_stack() { if [[ $stack == production ]]; then stop_production; else stop_gatehouse; fi; }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs black-box attack scripts against the built program, each with the settings it needs.
 #
-#   scripts/security.sh [--stack embedded] [--bin PROGRAM] [SCRIPT ...]
+#   scripts/security.sh [--stack embedded|production] [--bin PROGRAM] [SCRIPT ...]
 #
 # SCRIPT: a name in ../shared/security, with or without .py, or the path of another script that uses its lib.py.
 # Default: jwt_attacks (twice: HS256 and EdDSA) naughty_inputs races enumeration throttle http_raw.
@@ -14,7 +14,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 names=()
 while (($# > 0)); do
   case $1 in
-    --stack) need_value "$@"; [[ $2 == embedded ]] || die "unknown stack \"$2\"; there is: embedded"; shift 2 ;;
+    --stack) need_value "$@"; set_stack "$2"; shift 2 ;;
     --bin) need_value "$@"; gatehouse_bin=$2; shift 2 ;;
     -h | --help) sed -n '2,/^source/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
     -*) die "unknown option $1; see --help" ;;
@@ -39,8 +39,8 @@ done
 [[ -z ${CASES_MODULE:-} ]] || { CASES_MODULE=$(absolute "$CASES_MODULE") && export CASES_MODULE; }
 
 need_python_venv
-need_gatehouse
 make_scratch
+need_stack
 secret=$(random_secret)
 ulimit -n "$(ulimit -Hn)" # http_raw.py holds thousands of connections, and so does the program then.
 
@@ -72,7 +72,7 @@ run_script() {
   start_process "$dir/smtp_sink.log" "$python" "$security/smtp_sink.py" "$smtp_port" "$dir/mail"
   sink=$started_pid
   wait_for_port "$smtp_port" "$sink" || die "the SMTP sink does not start: $(tail -n 1 "$dir/smtp_sink.log")"
-  if ! start_gatehouse "$dir" "${rotation[@]}" "$@" "GATEHOUSE_MAILER_SENDER_URL=smtp://127.0.0.1:$smtp_port"; then
+  if ! start_stack "$dir" "${rotation[@]}" "$@" "GATEHOUSE_MAILER_SENDER_URL=smtp://127.0.0.1:$smtp_port"; then
     failed=$((failed + 1))
     return
   fi
@@ -80,7 +80,7 @@ run_script() {
     export BASE_URL=$base_url MAIL_DIR=$dir/mail PYTHONPATH=$security${PYTHONPATH:+:$PYTHONPATH}
     case $label in
       jwt_attacks-EdDSA)
-        export_private_key "$dir/data/keys.json" "$dir/key.pem"
+        export_private_key "$keys_file" "$dir/key.pem"
         export JWKS_URL=$base_url/.well-known/jwks.json JWT_PRIVATE_KEY_FILE=$dir/key.pem
         ;;
       *) export JWT_SECRET=$secret ;;
@@ -92,7 +92,7 @@ run_script() {
   # 2 is "nothing was checked"; any other end without a count is a script that broke off.
   if ((status != 0 && f == 0)); then f=1; fi
   if ((p + f == 0)); then f=1; fi
-  stop_gatehouse || f=$((f + 1))
+  stop_stack || f=$((f + 1))
   stop_process "$sink" 5 || true
   passed=$((passed + p))
   failed=$((failed + f))

@@ -1,0 +1,148 @@
+# shellcheck shell=bash
+# The stack of several programs: two identity-svc, two mailer-svc, one gateway, on PostgreSQL and RabbitMQ. Sourced after
+# lib.sh and servers.sh.
+#
+#   need_production                  the programs, built unless they are named, and the servers
+#   write_production DIR NAME=VALUE...
+#   start_production DIR NAME=VALUE...
+#   stop_production
+#
+# Each program is started by a file DIR/<name>.run that holds its settings; <name> is one of $production_names.
+# shellcheck disable=SC2034,SC2154 # Variables of lib.sh and servers.sh, and of the scripts that source this file.
+
+production_names=(identity-1 identity-2 mailer-1 mailer-2 gateway)
+production_count=0 # Stacks made so far; each has its own database and virtual host.
+programs_dir=
+
+# need_programs: sets $programs_dir, which has gateway, identity-svc and mailer-svc. A program named by --bin or
+# GATEHOUSE_BIN stands beside them.
+need_programs() {
+  local name folder=release
+  if [[ -n $gatehouse_bin ]]; then
+    gatehouse_bin=$(absolute "$gatehouse_bin")
+    programs_dir=$(cd "$(dirname "$gatehouse_bin")" 2>/dev/null && pwd) || die "there is no folder of $gatehouse_bin"
+  else
+    need_cargo
+    need_command pg_config libpq-dev
+    if [[ $cargo_profile == dev ]]; then folder=debug; fi
+    say "building the programs (profile $cargo_profile)"
+    cargo build --quiet --locked --workspace --all-features --bins --profile "$cargo_profile" || die "the programs do not build"
+    programs_dir=$target_dir/$folder
+  fi
+  for name in gateway identity-svc mailer-svc; do
+    [[ -x $programs_dir/$name ]] || die "$programs_dir has no $name: build it with 'cargo build --release --workspace --all-features'"
+  done
+}
+
+need_production() {
+  need_programs
+  start_postgres fast
+  start_rabbitmq
+}
+
+# write_run FILE PROGRAM_AND_ARGUMENTS... -- NAME=VALUE...
+write_run() {
+  local file=$1 command=()
+  shift
+  while [[ $1 != -- ]]; do command+=("$1") && shift; done
+  shift
+  {
+    printf '#!/bin/sh\nexec env'
+    printf ' %q' "$@" "${command[@]}"
+    printf ' "$@"\n'
+  } >"$file"
+  chmod 700 "$file"
+}
+
+# write_production DIR NAME=VALUE...: the settings given come last, so they replace those made here. Uses $database_url
+# and $amqp_url. Sets $base_url, $keys_file and the ports: of_port[<name>] and admin_port[<name>].
+declare -gA of_port admin_port
+write_production() {
+  local dir=$1 name ports settings i
+  shift
+  mkdir -p "$dir"
+  read -r -a ports < <(free_ports $((2 * ${#production_names[@]})))
+  for i in "${!production_names[@]}"; do
+    of_port[${production_names[i]}]=${ports[2 * i]}
+    admin_port[${production_names[i]}]=${ports[2 * i + 1]}
+  done
+  base_url=http://127.0.0.1:${of_port[gateway]}
+  keys_file=$dir/keys.json
+  settings=(
+    "GATEHOUSE_IDENTITY_DATABASE_URL=$database_url" "GATEHOUSE_IDENTITY_QUEUE_URL=$amqp_url"
+    "GATEHOUSE_IDENTITY_KEYS_FILE=$keys_file"
+    "GATEHOUSE_IDENTITY_VERIFY_URL=$base_url/account/verify-email/{key}"
+    "GATEHOUSE_IDENTITY_RESET_URL=$base_url/account/password/reset/confirm/{uid}/{token}"
+    "GATEHOUSE_MAILER_QUEUE_URL=$amqp_url"
+    "GATEHOUSE_GATEWAY_LISTEN=127.0.0.1:${of_port[gateway]}"
+    "GATEHOUSE_GATEWAY_IDENTITY_URL=http://127.0.0.1:${of_port[identity-1]},http://127.0.0.1:${of_port[identity-2]}"
+    "$@"
+  )
+  for name in "${production_names[@]}"; do
+    local program service own=()
+    case $name in
+      identity-*) program=identity-svc service=IDENTITY own=("GATEHOUSE_IDENTITY_LISTEN=127.0.0.1:${of_port[$name]}") ;;
+      mailer-*) program=mailer-svc service=MAILER ;;
+      gateway) program=gateway service=GATEWAY ;;
+    esac
+    own+=("GATEHOUSE_${service}_ADMIN_LISTEN=127.0.0.1:${admin_port[$name]}")
+    write_run "$dir/$name.run" "$programs_dir/$program" -- "${settings[@]}" "${own[@]}"
+  done
+  write_run "$dir/operator" "$programs_dir/identity-svc" -- "${settings[@]}"
+  write_run "$dir/users" "$programs_dir/identity-svc" users -- "${settings[@]}"
+}
+
+# run_operator DIR ARGUMENT...: a command that has to work.
+run_operator() {
+  local dir=$1
+  shift
+  "$dir/operator" "$@" >"$dir/operator.log" 2>&1 </dev/null && return 0
+  say "FAIL identity-svc $*: $(tail -n 3 "$dir/operator.log")"
+  return 1
+}
+
+# prepare_production DIR: tables and keys, once for all replicas.
+prepare_production() {
+  run_operator "$1" migrate || return 1
+  if ! grep -q 'GATEHOUSE_IDENTITY_HS256_SECRET' "$1/operator"; then run_operator "$1" keys rotate || return 1; fi
+}
+
+# start_production DIR NAME=VALUE...: a fresh stack. Waits until every server answers. Sets $base_url and $keys_file, and
+# writes DIR/users, which is `identity-svc users` with the same settings.
+start_production() {
+  local dir=$1 i name pid
+  shift
+  production_count=$((production_count + 1))
+  make_database "stack_${$}_$production_count"
+  make_vhost "stack-$$-$production_count"
+  write_production "$dir" "$@"
+  prepare_production "$dir" || return 1
+  production_pids=()
+  production_dir=$dir
+  for name in "${production_names[@]}"; do
+    start_process "$dir/$name.log" "$dir/$name.run"
+    production_pids+=("$started_pid")
+  done
+  for i in "${!production_names[@]}"; do
+    name=${production_names[i]} pid=${production_pids[i]}
+    wait_for_http "http://127.0.0.1:${admin_port[$name]}/health/ready" "$pid" 30 || { start_failed "$name" "$pid"; return 1; }
+  done
+}
+
+# start_failed NAME PID
+start_failed() {
+  if is_running "$2"; then say "FAIL $1 was not ready within 30 s"; else say "FAIL $1 ended at its start"; fi
+  say "the end of its log:"
+  tail -n 20 "$production_dir/$1.log"
+  for pid in "${production_pids[@]}"; do stop_process "$pid" 5 || true; done
+}
+
+# stop_production: from the gateway to the mailers, and prints what was wrong, as stop_gatehouse does.
+stop_production() {
+  local i status=0
+  for i in 4 0 1 2 3; do
+    stop_service "${production_names[i]}" "${production_pids[i]}" "$production_dir/${production_names[i]}.log" || status=1
+  done
+  query "$TEST_DATABASE_URL" "drop database \"${database_url##*/}\" with (force)" || true
+  return "$status"
+}
