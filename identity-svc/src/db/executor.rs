@@ -1,79 +1,67 @@
-//! Owns:      one database connection each; N threads (`GATEHOUSE_IDENTITY_DATABASE_CONNECTIONS`).
+//! Owns:      the right to use the database; N threads (`GATEHOUSE_IDENTITY_DATABASE_CONNECTIONS`), and as many pooled
+//!            connections, so that a check-out never waits for another thread.
 //! Receives:  every `DbMessage`.      Replies: `Result<_, DbError>`.
 //! Bound:     threads + 256 waiting; beyond that callers get Busy -> 503 with Retry-After.
 //! On panic:  the request fails, the thread lives, its connection is thrown away.      On stop: finishes what it holds.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::{Actor, Handler, SyncContext};
+use diesel::r2d2;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use shared::pool::{Execute, Job};
 
-use super::connection::{DbConnection, TransactionError, is_dead, is_harmless};
-use super::url::DatabaseUrl;
+use super::connection::{TransactionError, is_dead, is_harmless};
+use super::manager::Manager;
 use super::{DbError, DbMessage, Mode};
 
 /// How long a message may wait and run, all in all. A statement of PostgreSQL ends before (5 s), so that only a frozen
 /// server comes to this.
 pub const DEADLINE: Duration = Duration::from_secs(8);
 
-/// A connection is replaced when it is this old: a server's process grows, and a name may mean another server by now.
-const MAX_AGE: Duration = Duration::from_secs(30 * 60);
-
 pub struct DbExecutor {
-    url: DatabaseUrl,
-    /// `None` before the first message, and after an error that may be the connection's fault.
-    kept: Option<Kept>,
-}
-
-struct Kept {
-    connection: DbConnection,
-    opened: Instant,
+    connections: r2d2::Pool<Manager>,
 }
 
 /// Why one run brought no result, and whether another may.
 struct Failure {
     error: DbError,
+    again: Again,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    No,
     /// Nothing was written, and the next run may find things different.
-    may_retry: bool,
+    Once,
+    /// The connection was dead before it could write. After a restart of the server all pooled ones are.
+    OnAnotherConnection,
 }
 
 impl DbExecutor {
-    pub fn new(url: DatabaseUrl) -> Self {
-        Self { url, kept: None }
+    pub fn new(connections: r2d2::Pool<Manager>) -> Self {
+        Self { connections }
     }
 
-    fn once<M: DbMessage>(&mut self, message: &M) -> Result<M::Output, Failure> {
-        let mut kept = match self.kept.take() {
-            Some(kept) if kept.opened.elapsed() < MAX_AGE => kept,
-            _ => self.open()?,
-        };
+    fn once<M: DbMessage>(&self, message: &M) -> Result<M::Output, Failure> {
+        let mut pooled = self.connections.get().map_err(|error| Failure {
+            error: DbError::Unavailable(error.to_string()),
+            again: Again::No,
+        })?;
+        // Until its outcome is known to be harmless; a panic leaves it so.
+        pooled.is_spent = true;
         let outcome = match M::MODE {
             Mode::Read => message
-                .run(&mut kept.connection)
+                .run(&mut pooled.connection)
                 .map_err(TransactionError::RolledBack),
-            Mode::Write => kept.connection.write(|connection| message.run(connection)),
+            Mode::Write => pooled.connection.write(|connection| message.run(connection)),
         };
-        let is_good = match &outcome {
-            Ok(_) => true,
-            Err(TransactionError::RolledBack(error)) => is_harmless(error),
-            Err(TransactionError::Unknown(_)) => false,
+        pooled.is_spent = match &outcome {
+            Ok(_) => false,
+            Err(TransactionError::RolledBack(error)) => !is_harmless(error),
+            Err(TransactionError::Unknown(_)) => true,
         };
-        if is_good {
-            self.kept = Some(kept);
-        }
         outcome.map_err(Failure::from)
-    }
-
-    fn open(&self) -> Result<Kept, Failure> {
-        let connection = self.url.connect().map_err(|error| Failure {
-            error: DbError::Unavailable(error.to_string()),
-            may_retry: false,
-        })?;
-        Ok(Kept {
-            connection,
-            opened: Instant::now(),
-        })
     }
 }
 
@@ -87,16 +75,22 @@ pub struct Run<M>(pub M);
 impl<M: DbMessage> Execute<DbExecutor> for Run<M> {
     type Output = Result<M::Output, DbError>;
 
-    /// Runs the message; once more, on a new connection, when the kept one turned out to be dead before it could
-    /// write; and once more when another transaction took a unique value in between (the second run sees it).
+    /// Runs the message; again on another connection when one turned out to be dead before it could write; and once
+    /// more when another transaction took a unique value in between (the second run sees it).
     fn execute(self, executor: &mut DbExecutor) -> Self::Output {
-        match executor.once(&self.0) {
-            Ok(reply) => Ok(reply),
-            Err(first) if first.may_retry => {
-                log::debug!("a unit of work runs again: {}", first.error);
-                executor.once(&self.0).map_err(|second| second.error)
+        let mut dead_left = executor.connections.max_size();
+        let mut is_second_run = false;
+        loop {
+            let failure = match executor.once(&self.0) {
+                Ok(reply) => return Ok(reply),
+                Err(failure) => failure,
+            };
+            match failure.again {
+                Again::OnAnotherConnection if dead_left > 0 => dead_left -= 1,
+                Again::Once if !is_second_run => is_second_run = true,
+                _ => return Err(failure.error),
             }
-            Err(first) => Err(first.error),
+            log::debug!("a unit of work runs again: {}", failure.error);
         }
     }
 }
@@ -118,16 +112,19 @@ impl From<TransactionError> for Failure {
                 // PostgreSQL ends one of two transactions that wait for each other; it has no kind of its own in diesel.
                 let is_deadlock =
                     matches!(&error, DbError::Unavailable(reason) if reason.contains("deadlock"));
-                Self {
-                    may_retry: is_dead || is_deadlock || error == DbError::Conflict,
-                    error,
-                }
+                let again = match &error {
+                    _ if is_dead => Again::OnAnotherConnection,
+                    DbError::Conflict => Again::Once,
+                    _ if is_deadlock => Again::Once,
+                    _ => Again::No,
+                };
+                Self { error, again }
             }
             TransactionError::Unknown(error) => Self {
                 error: DbError::Unavailable(format!(
                     "the connection died during COMMIT, nobody knows how it ended: {error}"
                 )),
-                may_retry: false,
+                again: Again::No,
             },
         }
     }

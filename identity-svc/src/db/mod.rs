@@ -2,6 +2,7 @@
 
 pub mod connection;
 mod executor;
+mod manager;
 pub mod messages;
 mod migrations;
 mod queries;
@@ -10,12 +11,15 @@ mod url;
 mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::SyncArbiter;
+use diesel::r2d2;
 use shared::pool::{Pool, PoolError};
 
 use connection::DbConnection;
 use executor::{DEADLINE, DbExecutor, Run};
+use manager::{Manager, QuietErrors};
 pub use url::{DatabaseUrl, OpenError};
 pub use watch::{DatabaseState, DatabaseWatch};
 
@@ -74,13 +78,21 @@ pub struct Db {
 }
 
 const WAITING_MESSAGES: usize = 256;
+/// How long a unit of work waits for a connection, when one has to be opened.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 
 impl Db {
-    /// Starts `connections` threads, each of which keeps one connection from its first message on. So nobody waits for
-    /// a connection, and one that died is no other thread's concern.
+    /// Starts `connections` threads. Opens no connection yet, so a database that is away does not stop the start.
     pub fn start(url: DatabaseUrl, connections: u32) -> Self {
+        let pooled = r2d2::Pool::builder()
+            .max_size(connections)
+            .min_idle(Some(0))
+            .test_on_check_out(false)
+            .connection_timeout(CONNECT_LIMIT)
+            .error_handler(Box::new(QuietErrors))
+            .build_unchecked(Manager(url));
         let threads = usize::try_from(connections).unwrap_or(1);
-        let addr = SyncArbiter::start(threads, move || DbExecutor::new(url.clone()));
+        let addr = SyncArbiter::start(threads, move || DbExecutor::new(pooled.clone()));
         let pool = Pool::new(addr, threads + WAITING_MESSAGES, DEADLINE);
         Self {
             pool,
