@@ -58,7 +58,7 @@ write_production "$dir" "${settings[@]}" \
   "GATEHOUSE_MAILER_QUEUE_URL=$(at_port "$amqp_url" "$to_broker")" \
   "GATEHOUSE_MAILER_SENDER_URL=smtp://127.0.0.1:$to_smtp" \
   "GATEHOUSE_GATEWAY_IDENTITY_URL=http://127.0.0.1:$to_identity_1,http://127.0.0.1:$to_identity_2"
-write_run "$dir/smtp.run" python3 "$root/scripts/smtp_sink.py" "$smtp_port" "$dir/mails" --
+write_run "$dir/smtp.run" python3 "$root/scripts/smtp_sink.py" "$smtp_port" "$dir/mails"
 
 # part NAME PORT ADMIN_PORT COMMAND: a line of the list that faults_stack.py reads.
 part() { printf '%s\t%s\t%s\t%s\n' "$@"; }

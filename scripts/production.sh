@@ -7,7 +7,8 @@
 #   start_production DIR NAME=VALUE...
 #   stop_production
 #
-# Each program is started by a file DIR/<name>.run that holds its settings; <name> is one of $production_names.
+# Each program is started by a file DIR/<name>.run; <name> is one of $production_names. It calls DIR/<name>.env, which runs
+# a command with the program's settings and those given before the command: DIR/gateway.env NAME=VALUE ... COMMAND ...
 # shellcheck disable=SC2034,SC2154 # Variables of lib.sh and servers.sh, and of the scripts that source this file.
 
 production_names=(identity-1 identity-2 mailer-1 mailer-2 gateway)
@@ -40,18 +41,24 @@ need_production() {
   start_rabbitmq
 }
 
-# write_run FILE PROGRAM_AND_ARGUMENTS... -- NAME=VALUE...
-write_run() {
-  local file=$1 command=()
-  shift
-  while [[ $1 != -- ]]; do command+=("$1") && shift; done
-  shift
+# write_env FILE NAME=VALUE...
+write_env() {
   {
     printf '#!/bin/sh\nexec env'
-    printf ' %q' "$@" "${command[@]}"
+    printf ' %q' "${@:2}"
     printf ' "$@"\n'
-  } >"$file"
-  chmod 700 "$file"
+  } >"$1"
+  chmod 700 "$1"
+}
+
+# write_run FILE COMMAND...
+write_run() {
+  {
+    printf '#!/bin/sh\nexec'
+    printf ' %q' "${@:2}"
+    printf ' "$@"\n'
+  } >"$1"
+  chmod 700 "$1"
 }
 
 # write_production DIR NAME=VALUE...: the settings given come last, so they replace those made here. Uses $database_url
@@ -86,10 +93,11 @@ write_production() {
       gateway) program=gateway service=GATEWAY ;;
     esac
     own+=("GATEHOUSE_${service}_ADMIN_LISTEN=127.0.0.1:${admin_port[$name]}")
-    write_run "$dir/$name.run" "$programs_dir/$program" -- "${settings[@]}" "${own[@]}"
+    write_env "$dir/$name.env" "${settings[@]}" "${own[@]}"
+    write_run "$dir/$name.run" "$dir/$name.env" "$programs_dir/$program"
   done
-  write_run "$dir/operator" "$programs_dir/identity-svc" -- "${settings[@]}"
-  write_run "$dir/users" "$programs_dir/identity-svc" users -- "${settings[@]}"
+  write_run "$dir/operator" "$dir/identity-1.env" "$programs_dir/identity-svc"
+  write_run "$dir/users" "$dir/operator" users
 }
 
 # run_operator DIR ARGUMENT...: a command that has to work.
@@ -104,7 +112,7 @@ run_operator() {
 # prepare_production DIR: tables and keys, once for all replicas.
 prepare_production() {
   run_operator "$1" migrate || return 1
-  if ! grep -q 'GATEHOUSE_IDENTITY_HS256_SECRET' "$1/operator"; then run_operator "$1" keys rotate || return 1; fi
+  if ! grep -q GATEHOUSE_IDENTITY_HS256_SECRET "$1/identity-1.env"; then run_operator "$1" keys rotate || return 1; fi
 }
 
 # start_production DIR NAME=VALUE...: a fresh stack. Waits until every server answers. Sets $base_url and $keys_file, and

@@ -3,17 +3,19 @@
 #
 #   scripts/test.sh [STEP ...]
 #
-# Steps, in order: scripts fmt clippy doc deny tests build conformance security crash. Default: all of them. A failed
-# step does not keep the others from running. The last line is "N passed, N failed": the checks of all test runners
+# Steps, in order: scripts fmt clippy doc deny tests build conformance security crash conformance-production
+# security-production bad-input faults. Default: all of them. A failed step does not keep the others from running. The
+# steps tests and the last four start PostgreSQL, RabbitMQ and an SMTP server of their own: see servers.sh. The last line is "N passed, N failed": the checks of all test runners
 # together, and one failed for a step that failed without a count. Exit status: 1 when any failed.
 #
-# As root on Debian it installs what is missing (compiler, libpq, Python); otherwise it says what to install. The suites of
-# conformance and security are optional: they are run when they stand beside the project in ../shared.
+# As root on Debian it installs what is missing (compiler, libpq, Python, PostgreSQL, RabbitMQ); otherwise it says what to
+# install. The suites of conformance and security are optional: they are run when they stand beside the project in ../shared.
 # Environment: GATEHOUSE_PROFILE=dev or release (default) is the build that the suites start.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source "$root/scripts/servers.sh"
 
-all_steps=(scripts fmt clippy doc deny tests build conformance security crash)
+all_steps=(scripts fmt clippy doc deny tests build conformance security crash
+  conformance-production security-production bad-input faults)
 steps=()
 while (($# > 0)); do
   case $1 in
@@ -42,8 +44,12 @@ step_scripts() {
 
 step_fmt() { cargo fmt --all --check; }
 
-# Warnings are errors here only, so that a new compiler does not break anybody's checkout.
-step_clippy() { cargo clippy "${whole_workspace[@]}" --all-targets -- -D warnings; }
+# Warnings are errors here only, so that a new compiler does not break anybody's checkout. The second time it is what
+# `cargo run` builds: the program without PostgreSQL and RabbitMQ.
+step_clippy() {
+  cargo clippy "${whole_workspace[@]}" --all-targets -- -D warnings
+  cargo clippy --locked --package gatehouse -- -D warnings
+}
 
 step_doc() { RUSTDOCFLAGS="-D warnings" cargo doc "${whole_workspace[@]}" --no-deps --document-private-items; }
 
@@ -65,8 +71,8 @@ step_tests() {
 
 step_build() {
   [[ -z $gatehouse_bin ]] || { say "GATEHOUSE_BIN names a program"; return 99; }
-  if [[ $cargo_profile == dev ]]; then cargo build "${whole_workspace[@]}" --bin gatehouse; return; fi
-  cargo build --locked --package gatehouse --profile "$cargo_profile"
+  # All programs with one set of features, so that each dependency is built once.
+  cargo build "${whole_workspace[@]}" --bins --profile "$cargo_profile"
 }
 
 have_program() { [[ -x $program ]] || { say "there is no program $program: run 'scripts/test.sh build' first"; return 1; }; }
@@ -81,6 +87,21 @@ step_security() {
   have_program && scripts/security.sh --bin "$program"
 }
 
+step_conformance-production() {
+  [[ -f $suites_dir/conformance/harness.py ]] || { say "../shared/conformance is not there: left out"; return 99; }
+  have_program && scripts/conformance.sh --stack production --bin "$program"
+}
+
+step_security-production() {
+  [[ -f $suites_dir/security/lib.py ]] || { say "../shared/security is not there: left out"; return 99; }
+  have_program && scripts/security.sh --stack production --bin "$program"
+}
+
+step_bad-input() { have_program && scripts/bad_input_test.sh --bin "$program"; }
+
+# Always the same plan; faults.sh by hand draws another one each time.
+step_faults() { have_program && scripts/faults.sh --seed 20240 --bin "$program"; }
+
 step_crash() { have_program && scripts/crash_test.py --bin "$program" --rounds 6 --self-check; }
 
 # --- running them -------------------------------------------------------------------------------------------------
@@ -90,6 +111,8 @@ counts_of() {
   awk '
     /^test result: / { for (i = 2; i <= NF; i++) { if ($i == "passed;") p += $(i - 1); if ($i == "failed;") f += $(i - 1) } }
     /^[0-9]+ passed, [0-9]+ failed$/ { last_p = $1; last_f = $3 }
+    # The figures of faults.sh: a check for each answered registration.
+    /^answered [0-9]+, delivered [0-9]+, / { last_p = $4 + 0; last_f = $8 + 0 }
     END { print p + last_p + 0, f + last_f + 0 }
   ' "$1"
 }
@@ -127,7 +150,7 @@ for step in "${steps[@]}"; do
       ;;
   esac
   say "=== $step: $result in $took s"
-  table+=("$(printf '%-12s %6s s  %-8s %6s passed %5s failed' "$step" "$took" "$result" "$passed" "$failed")")
+  table+=("$(printf '%-22s %6s s  %-8s %6s passed %5s failed' "$step" "$took" "$result" "$passed" "$failed")")
 done
 
 say ""

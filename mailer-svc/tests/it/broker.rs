@@ -53,11 +53,12 @@ impl Post {
         let sender = format!("smtp://{}", server.address);
         let settings = settings(&[("GATEHOUSE_MAILER_SENDER_URL", &sender), FROM]);
         let consumer = rabbitmq::consumer_with(&self.url, 8, &self.options).unwrap();
+        let registry = Registry::default();
         let started = service::start(
             settings,
             self.clock.clone(),
             Consumer::RabbitMq(consumer),
-            &Registry::default(),
+            &registry,
         );
         started.await.unwrap()
     }
