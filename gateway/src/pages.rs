@@ -13,10 +13,10 @@ use bytes::Bytes;
 use futures_util::TryFutureExt;
 use futures_util::future::LocalBoxFuture;
 
+use crate::ExtraPages;
 use crate::error::GatewayError;
 use crate::message::{Answer, Body, Head};
 use crate::request_body::RequestBody;
-use crate::service::ExtraPages;
 
 const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
 

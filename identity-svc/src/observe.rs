@@ -10,8 +10,8 @@ use shared::metrics::{Gauge, Registry};
 use shared::shutdown::{self, ShutdownTrigger};
 use tokio::task::JoinHandle;
 
+use crate::Running;
 use crate::db::messages::FindOutboxDepth;
-use crate::service::Running;
 
 /// How often the outbox is counted and the broker looked at.
 const EVERY: Duration = Duration::from_secs(5);
