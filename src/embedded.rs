@@ -68,6 +68,11 @@ impl Settings {
         env.finish(&["GATEHOUSE_"])?;
         Ok(settings)
     }
+
+    /// Where the gateway tells whether it is ready, which it is when the others are.
+    pub fn admin(&self) -> shared::admin::Listen {
+        self.gateway.admin
+    }
 }
 
 /// Serves until a signal comes or a part ends by itself.

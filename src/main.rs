@@ -15,7 +15,15 @@ use shared::clock::Clock;
 #[command(version)]
 struct Arguments {
     #[command(subcommand)]
-    command: Option<identity_svc::cli::Command>,
+    command: Option<Command>,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Operator(identity_svc::cli::Command),
+    /// Ask a running gatehouse whether it is ready, for health checks; needs `GATEHOUSE_GATEWAY_ADMIN_LISTEN`
+    Health,
 }
 
 fn main() -> ExitCode {
@@ -29,7 +37,8 @@ fn main() -> ExitCode {
     };
     shared::logging::start(&settings.log);
     let outcome = match arguments.command {
-        Some(command) => {
+        Some(Command::Health) => shared::admin::probe(settings.admin()).map_err(anyhow::Error::msg),
+        Some(Command::Operator(command)) => {
             let answer = &mut std::io::stdout();
             identity_svc::cli::run(&command, &settings.identity, &Clock::System, answer)
                 .map_err(anyhow::Error::from)

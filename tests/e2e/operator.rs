@@ -71,6 +71,15 @@ fn keys_are_rotated_without_logging_anybody_out() {
 }
 
 #[test]
+fn a_first_key_is_made_only_when_there_is_none() {
+    let server = Server::start();
+    let (_, before) = command(&server, &["keys", "list"]);
+    let (code, said) = command(&server, &["keys", "rotate", "--if-none"]);
+    assert_eq!((code, said.trim()), (0, "there is a key already"));
+    assert_eq!(command(&server, &["keys", "list"]).1, before);
+}
+
+#[test]
 fn the_command_line_explains_itself() {
     for arguments in [&["--help"][..], &["users", "--help"], &["keys", "--help"]] {
         let output = Command::new(env!("CARGO_BIN_EXE_gatehouse"))

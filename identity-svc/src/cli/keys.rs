@@ -15,7 +15,11 @@ pub enum KeysCommand {
     /// List the keys: which one signs, which ones still verify
     List,
     /// Make a new key. It is published at once, signs a little later, and nobody is logged out
-    Rotate,
+    Rotate {
+        /// Do nothing when there is a key of the algorithm already: for the first start of an installation
+        #[arg(long)]
+        if_none: bool,
+    },
 }
 
 pub fn run(
@@ -26,12 +30,18 @@ pub fn run(
 ) -> Result<(), CommandError> {
     let tokens = &settings.tokens;
     if tokens.algorithm == SigningAlgorithm::HS256 && tokens.hs256_secret.is_some() {
-        return Err(CommandError::KeyFromSettings("HS256"));
+        return match command {
+            KeysCommand::Rotate { if_none: true } => Ok(writeln!(out, "the key comes from the settings")?),
+            _ => Err(CommandError::KeyFromSettings("HS256")),
+        };
     }
     let keys = key_file::load(&tokens.keys_file)?;
     match command {
         KeysCommand::List => list(&keys, settings, clock.now_ms(), out),
-        KeysCommand::Rotate => rotate(keys, settings, clock.now_ms(), out),
+        KeysCommand::Rotate { if_none } if *if_none && has_key(&keys, tokens.algorithm) => {
+            Ok(writeln!(out, "there is a key already")?)
+        }
+        KeysCommand::Rotate { .. } => rotate(keys, settings, clock.now_ms(), out),
     }
 }
 
@@ -70,7 +80,7 @@ fn rotate(
 ) -> Result<(), CommandError> {
     let tokens = &settings.tokens;
     // The very first key has nobody to wait for.
-    let is_first = !keys.iter().any(|key| key.algorithm == tokens.algorithm);
+    let is_first = !has_key(&keys, tokens.algorithm);
     let wait_ms = if is_first {
         0
     } else {
@@ -87,6 +97,10 @@ fn rotate(
     )?;
     keys.push(key);
     Ok(key_file::save(&tokens.keys_file, &keys)?)
+}
+
+fn has_key(keys: &[StoredKey], algorithm: SigningAlgorithm) -> bool {
+    keys.iter().any(|key| key.algorithm == algorithm)
 }
 
 /// Drops keys whose last token has expired: those that another key has followed for longer than a token lives.
