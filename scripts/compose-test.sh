@@ -276,11 +276,15 @@ no_secret_is_told() {
   done
 }
 check "no secret in logs, environments or commands" no_secret_is_told
+# It reaches the gateway on the inner network, and not where the gateway is outside of it.
 no_way_out() {
-  local routes
-  routes=$(docker exec "$(container database)" cat /proc/net/route) || return 1
-  # A header, the network itself, and no route to everywhere (destination 00000000).
-  [[ $(wc -l <<<"$routes") -ge 2 ]] && ! awk '$2 == "00000000"' <<<"$routes" | grep -q .
+  local inner outer reach
+  inner=$(inspect gateway "{{(index .NetworkSettings.Networks \"${COMPOSE_PROJECT_NAME}_inner\").IPAddress}}")
+  outer=$(inspect gateway "{{(index .NetworkSettings.Networks \"${COMPOSE_PROJECT_NAME}_outer\").IPAddress}}")
+  reach='exec 3<>/dev/tcp/$0/8000'
+  docker exec "$(container database)" timeout 3 bash -c "$reach" "$inner" || { say "it does not even reach $inner"; return 1; }
+  ! docker exec "$(container database)" timeout 3 bash -c "$reach" "$outer" 2>/dev/null || { say "it reaches $outer"; return 1; }
+  [[ $(docker network inspect -f '{{.Internal}}' "${COMPOSE_PROJECT_NAME}_inner") == true ]]
 }
 check "the database has no way out" no_way_out
 
