@@ -281,6 +281,7 @@ no_way_out() {
   local inner outer reach
   inner=$(inspect gateway "{{(index .NetworkSettings.Networks \"${COMPOSE_PROJECT_NAME}_inner\").IPAddress}}")
   outer=$(inspect gateway "{{(index .NetworkSettings.Networks \"${COMPOSE_PROJECT_NAME}_outer\").IPAddress}}")
+  # shellcheck disable=SC2016 # For the shell in the container.
   reach='exec 3<>/dev/tcp/$0/8000'
   docker exec "$(container database)" timeout 3 bash -c "$reach" "$inner" || { say "it does not even reach $inner"; return 1; }
   ! docker exec "$(container database)" timeout 3 bash -c "$reach" "$outer" 2>/dev/null || { say "it reaches $outer"; return 1; }

@@ -4,9 +4,10 @@
 #   scripts/test.sh [STEP ...]
 #
 # Steps, in order: scripts fmt clippy doc deny tests build conformance security crash conformance-production
-# security-production bad-input faults. Default: all of them. A failed step does not keep the others from running. The
-# steps tests and the last four start PostgreSQL, RabbitMQ and an SMTP server of their own: see servers.sh. The last line is "N passed, N failed": the checks of all test runners
-# together, and one failed for a step that failed without a count. Exit status: 1 when any failed.
+# security-production bad-input faults kubernetes watch upgrade compose. Default: all of them. A failed step does not keep the
+# others from running. The steps tests and most of the later ones start PostgreSQL, RabbitMQ and an SMTP server of their own: see
+# servers.sh; compose needs a Docker daemon. The last line is "N passed, N failed": the checks of all test runners together, and
+# one failed for a step that failed without a count. Exit status: 1 when any failed.
 #
 # As root on Debian it installs what is missing (compiler, libpq, Python, PostgreSQL, RabbitMQ); otherwise it says what to
 # install. The suites of conformance and security are optional: they are run when they stand beside the project in ../shared.
@@ -15,7 +16,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source "$root/scripts/servers.sh"
 
 all_steps=(scripts fmt clippy doc deny tests build conformance security crash
-  conformance-production security-production bad-input faults)
+  conformance-production security-production bad-input faults kubernetes watch upgrade compose)
 steps=()
 while (($# > 0)); do
   case $1 in
@@ -37,9 +38,10 @@ mkdir -p "$logs"
 step_scripts() {
   # `bash -n` reads one file at a time.
   local file
-  for file in scripts/*.sh .ci/run; do bash -n "$file"; done
+  local files=(scripts/*.sh deploy/compose/*.sh deploy/kubernetes/*.sh .ci/run)
+  for file in "${files[@]}"; do bash -n "$file"; done
   python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/*.py
-  if command -v shellcheck >/dev/null; then shellcheck -x -P scripts scripts/*.sh .ci/run; else say "shellcheck is not installed: only the syntax was checked"; fi
+  if command -v shellcheck >/dev/null; then shellcheck -x -P scripts "${files[@]}"; else say "shellcheck is not installed: only the syntax was checked"; fi
 }
 
 step_fmt() { cargo fmt --all --check; }
@@ -102,6 +104,24 @@ step_bad-input() { have_program && scripts/bad_input_test.sh --bin "$program"; }
 # Always the same plan; faults.sh by hand draws another one each time.
 step_faults() { have_program && scripts/faults.sh --seed 20240 --bin "$program"; }
 
+step_kubernetes() {
+  [[ -x $suites_dir/deploytools/k8s/check.sh ]] || { say "../shared/deploytools is not there: left out"; return 99; }
+  scripts/kubernetes_test.sh
+}
+
+step_watch() { have_program && scripts/watch_test.sh --bin "$program"; }
+
+# From the last tag, or the commit before; it is built once.
+step_upgrade() {
+  git rev-parse -q --verify 'HEAD~1^{commit}' >/dev/null || { say "there is no earlier commit here: left out"; return 99; }
+  have_program && scripts/upgrade_test.sh --bin "$program"
+}
+
+step_compose() {
+  docker info >/dev/null 2>&1 || { say "there is no Docker daemon: left out"; return 99; }
+  scripts/compose-test.sh
+}
+
 step_crash() { have_program && scripts/crash_test.py --bin "$program" --rounds 6 --self-check; }
 
 # --- running them -------------------------------------------------------------------------------------------------
@@ -112,6 +132,7 @@ counts_of() {
     /^test result: / { for (i = 2; i <= NF; i++) { if ($i == "passed;") p += $(i - 1); if ($i == "failed;") f += $(i - 1) } }
     /^[0-9]+ passed, [0-9]+ failed$/ { last_p = $1; last_f = $3 }
     # The figures of faults.sh: a check for each answered registration.
+    /^[0-9]+ requests, [0-9]+ failed, [0-9]+ mails, [0-9]+ lost$/ { last_p = $1 - $3; last_f = $3 + $7 }
     /^answered [0-9]+, delivered [0-9]+, / { last_p = $4 + 0; last_f = $8 + 0 }
     END { print p + last_p + 0, f + last_f + 0 }
   ' "$1"
