@@ -135,6 +135,19 @@ for target in gateway identity-svc mailer-svc gatehouse; do
   check "image $target is not root's" is_not_root "$target"
 done
 
+# The override for production: nothing of the trial is left, every secret is a file, TLS for mail is demanded.
+production_override() {
+  local text services
+  text=$(GATEHOUSE_SECRETS_DIR=/etc/gatehouse GATEHOUSE_MAILER_SENDER_URL=smtp://a@smtp.example.org \
+    docker compose -f docker-compose.yml -f deploy/compose/production.yml config) || return 1
+  services=$(GATEHOUSE_SECRETS_DIR=/etc/gatehouse GATEHOUSE_MAILER_SENDER_URL=smtp://a@smtp.example.org \
+    docker compose -f docker-compose.yml -f deploy/compose/production.yml config --services | sort | xargs)
+  say "$services"
+  [[ $services == "broker gateway identity-1 identity-2 keys mailer-1 mailer-2 migrate secrets" ]] || return 1
+  ! grep -qE 'mail:1025|compose/routes.toml|127\.0\.0\.1' <<<"$text" && grep -q 'GATEHOUSE_MAILER_SMTP_STARTTLS: required' <<<"$text"
+}
+check "the production override leaves out the trial's parts" production_override
+
 # The program of all in one: an account, a mail as a file, and its own health command.
 all_in_one() {
   local id port status=0

@@ -112,6 +112,39 @@ fn every_setting_of_the_example_is_read_by_a_program() {
     assert_none(&broken);
 }
 
+/// Settings that `docker-compose.yml` does not take, since they are its own to decide or only of embedded mode.
+const NOT_OF_COMPOSE: &[&str] = &[
+    "GATEHOUSE_DATA_DIR",
+    "GATEHOUSE_GATEWAY_LISTEN",
+    "GATEHOUSE_GATEWAY_ADMIN_LISTEN",
+    "GATEHOUSE_GATEWAY_TLS_CERTIFICATE_FILE",
+    "GATEHOUSE_GATEWAY_TLS_KEY_FILE",
+    "GATEHOUSE_IDENTITY_LISTEN",
+    "GATEHOUSE_IDENTITY_ADMIN_LISTEN",
+    "GATEHOUSE_IDENTITY_CREATE_KEYS",
+    "GATEHOUSE_MAILER_ADMIN_LISTEN",
+    "GATEHOUSE_MAILER_SMTP_PASSWORD",
+    "GATEHOUSE_MAILER_TEMPLATES_DIR",
+];
+
+#[test]
+fn compose_takes_every_setting_of_the_example() {
+    let compose = read("docker-compose.yml");
+    let is_taken = |name: &String| {
+        let forms = [format!("{name}:"), format!("{name}_FILE:")];
+        compose
+            .lines()
+            .any(|line| forms.iter().any(|form| line.trim_start().starts_with(form)))
+            || compose.contains(&format!("${{{name}:-"))
+            || NOT_OF_COMPOSE.contains(&name.as_str())
+    };
+    let broken: Vec<String> = example_settings()
+        .into_iter()
+        .filter(|name| !is_taken(name))
+        .collect();
+    assert_none(&broken);
+}
+
 #[test]
 fn every_setting_that_a_program_reads_is_in_the_example() {
     let listed = example_settings();
