@@ -14,6 +14,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut list = String::from("&[\n");
     for language in names(&root)? {
         let folder = root.join(&language);
+        if folder.is_file() {
+            write_entry(&mut list, &language, &folder)?;
+            continue;
+        }
         for name in names(&folder)? {
             let path = folder.join(&name);
             if path.is_file() {

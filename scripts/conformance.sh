@@ -44,13 +44,15 @@ make_scratch
 need_stack
 signing_key=$(random_secret)
 
-# settings_of PROFILE: what the harness expects of a server in this profile, one setting a line.
+# settings_of PROFILE: what the harness expects of a server in this profile, one setting a line. It counts mails as the
+# reference sends them, which sends none on a change of the password.
 settings_of() {
   printf '%s\n' \
     GATEHOUSE_IDENTITY_SIGNING_ALGORITHM=HS256 "GATEHOUSE_IDENTITY_HS256_SECRET=$signing_key" \
     "GATEHOUSE_IDENTITY_LEGACY_JWT_SECRET=$signing_key" GATEHOUSE_IDENTITY_LEGACY_JWT_UNTIL=2099-12-31 \
     GATEHOUSE_IDENTITY_ROTATE_REFRESH_TOKENS=on GATEHOUSE_IDENTITY_ROTATION_GRACE_SECONDS=0 \
-    GATEHOUSE_IDENTITY_LOGIN_FAILURES=0 GATEHOUSE_IDENTITY_MAILS_PER_HOUR=0 GATEHOUSE_IDENTITY_BCRYPT_COST=4
+    GATEHOUSE_IDENTITY_LOGIN_FAILURES=0 GATEHOUSE_IDENTITY_MAILS_PER_HOUR=0 GATEHOUSE_IDENTITY_PASSWORD_CHANGED_MAIL=off \
+    GATEHOUSE_IDENTITY_BCRYPT_COST=4
   local limit=0
   case $1 in
     optional) ;;

@@ -80,6 +80,7 @@ write_production() {
     "GATEHOUSE_IDENTITY_KEYS_FILE=$keys_file"
     "GATEHOUSE_IDENTITY_VERIFY_URL=$base_url/account/verify-email/{key}"
     "GATEHOUSE_IDENTITY_RESET_URL=$base_url/account/password/reset/confirm/{uid}/{token}"
+    "GATEHOUSE_IDENTITY_ASK_RESET_URL=$base_url/account/password/reset"
     "GATEHOUSE_MAILER_QUEUE_URL=$amqp_url"
     "GATEHOUSE_GATEWAY_LISTEN=127.0.0.1:${of_port[gateway]}"
     "GATEHOUSE_GATEWAY_IDENTITY_URL=http://127.0.0.1:${of_port[identity-1]},http://127.0.0.1:${of_port[identity-2]}"

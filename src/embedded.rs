@@ -47,6 +47,10 @@ impl Settings {
                 "GATEHOUSE_IDENTITY_RESET_URL",
                 format!("{public_url}/account/password/reset/confirm/{{uid}}/{{token}}"),
             )
+            .with_default(
+                "GATEHOUSE_IDENTITY_ASK_RESET_URL",
+                format!("{public_url}/account/password/reset"),
+            )
             .with_default("GATEHOUSE_MAILER_QUEUE_URL", "memory:")
             .with_default("GATEHOUSE_MAILER_SENDER_URL", in_data("file:", "mails"));
         let settings = Self {
@@ -83,9 +87,14 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let clock = Clock::System;
     let (publisher, consumer) = in_process::channel();
     let mails_folder = settings.mailer.mails_folder().map(ToOwned::to_owned);
-    let mailbox: Option<ExtraPages> = mails_folder
-        .clone()
-        .map(|folder| -> ExtraPages { Arc::new(mailer_svc::mailbox::pages(folder)) });
+    let mailbox: Option<ExtraPages> = mails_folder.clone().map(|folder| -> ExtraPages {
+        let mailer = &settings.mailer;
+        Arc::new(mailer_svc::mailbox::pages(
+            folder,
+            &mailer.site_name,
+            &mailer.palette,
+        ))
+    });
     let mut mailer =
         mailer_svc::service::start(settings.mailer, clock.clone(), consumer, &Registry::default()).await?;
     let mut identity = identity_svc::service::start(settings.identity, clock, publisher).await?;

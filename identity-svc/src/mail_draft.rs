@@ -1,6 +1,6 @@
 //! A mail before its account is known, and the link templates that mails are built with.
 
-use shared::email_job::{EmailJob, Link, LinkMail, Mail, SCHEMA};
+use shared::email_job::{EmailJob, Link, LinkMail, Mail, NoticeMail, SCHEMA};
 use shared::random;
 use shared::request_id::RequestId;
 use shared::secret::Secret;
@@ -115,6 +115,40 @@ impl MailDraft {
                 Purpose::VerifyEmail => Mail::VerifyEmailV1(facts),
                 Purpose::ResetPassword => Mail::ResetPasswordV1(facts),
             },
+        }
+    }
+}
+
+/// "Your password was changed": tells the owner of an account, and holds no secret. As [`MailDraft`], it is completed in
+/// the transaction of its cause.
+#[derive(Clone, Debug)]
+pub struct NoticeDraft {
+    /// Where a reset is asked for.
+    pub link: LinkTemplate,
+    pub language: &'static str,
+    pub request_id: RequestId,
+    pub created_at_ms: i64,
+    pub job_id: String,
+    /// Notices to one address an hour; 0: no limit. Nobody can have a stranger's mailbox filled by changing a password.
+    pub mails_per_hour: u32,
+}
+
+impl NoticeDraft {
+    /// The kind of the outbox row.
+    pub const KIND: &'static str = "password_changed";
+
+    pub fn job(&self, to: &str, username: &str) -> EmailJob {
+        EmailJob {
+            schema: SCHEMA,
+            job_id: self.job_id.clone(),
+            created_at_ms: self.created_at_ms,
+            request_id: self.request_id.to_string(),
+            mail: Mail::PasswordChangedV1(NoticeMail {
+                to: to.to_owned(),
+                language: self.language.to_owned(),
+                username: username.to_owned(),
+                link: self.link.fill(&[]),
+            }),
         }
     }
 }

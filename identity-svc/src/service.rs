@@ -19,7 +19,7 @@ use crate::domain::languages::{Catalogue, CatalogueError};
 use crate::http::{self, ApiError, AppState};
 use crate::janitor::Janitor;
 use crate::outbox::{OutboxRelay, OutcomeRecorder, RelayMetrics, RelaySettings};
-use crate::pages;
+use crate::pages::{self, Pages, PagesError};
 use crate::passwords::Passwords;
 use crate::settings::{QueueUrl, Settings};
 use crate::tokens::Tokens;
@@ -34,6 +34,8 @@ pub enum StartError {
     Keys(#[from] KeysError),
     #[error(transparent)]
     Texts(#[from] CatalogueError),
+    #[error(transparent)]
+    Pages(#[from] PagesError),
     #[error("cannot listen on {address}: {reason}; set GATEHOUSE_IDENTITY_LISTEN")]
     Listen { address: String, reason: String },
     #[error("cannot read the outbox at the start: {0}")]
@@ -89,6 +91,7 @@ pub async fn start(
 ) -> Result<Running, StartError> {
     let Queues { publisher, outcomes } = queues.into();
     let texts = Arc::new(Catalogue::compiled_in()?);
+    let pages = Pages::load(settings.templates_dir.as_deref(), &settings.brand, &texts)?;
     let now_ms = clock.now_ms();
     let database_state = prepare(&settings.database_url)?;
     let tokens = Tokens::start(settings.tokens.clone(), now_ms)?;
@@ -135,7 +138,7 @@ pub async fn start(
             .app_data(state.clone())
             .wrap(from_fn(http::respond))
             .configure(http::configure)
-            .configure(pages::configure)
+            .configure(pages::configure(pages.clone()))
             .default_service(web::to(|| async { Err::<&str, _>(ApiError::NotFound) }))
     })
     .disable_signals()

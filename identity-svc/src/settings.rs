@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use shared::admin::Listen;
+use shared::brand::Brand;
 use shared::env::Env;
 use shared::jwt::SigningAlgorithm;
 use shared::secret::{Secret, without_password};
@@ -79,6 +80,14 @@ pub struct Settings {
     pub verify_url: LinkTemplate,
     /// `GATEHOUSE_IDENTITY_RESET_URL`, with `{uid}` and `{token}`.
     pub reset_url: LinkTemplate,
+    /// `GATEHOUSE_IDENTITY_ASK_RESET_URL`: where a reset is asked for; the link of the mail on a changed password.
+    pub ask_reset_url: LinkTemplate,
+    /// `GATEHOUSE_IDENTITY_PASSWORD_CHANGED_MAIL` (default on).
+    pub password_changed_mail: bool,
+    /// What the pages show of the site: `GATEHOUSE_BRAND_*`.
+    pub brand: Brand,
+    /// `GATEHOUSE_IDENTITY_TEMPLATES_DIR`: replaces compiled-in pages one by one.
+    pub templates_dir: Option<PathBuf>,
     /// `GATEHOUSE_IDENTITY_ROTATE_REFRESH_TOKENS` (default off).
     pub rotate_refresh_tokens: bool,
     /// `GATEHOUSE_IDENTITY_ROTATION_GRACE_SECONDS` (default 10).
@@ -98,6 +107,7 @@ pub struct Settings {
 const DAY: u64 = 86_400;
 const YEAR: u64 = 366 * DAY;
 const VERIFY_URL: &str = "http://127.0.0.1:8000/account/verify-email/{key}";
+const ASK_RESET_URL: &str = "http://127.0.0.1:8000/account/password/reset";
 const RESET_URL: &str = "http://127.0.0.1:8000/account/password/reset/confirm/{uid}/{token}";
 
 impl Settings {
@@ -138,6 +148,10 @@ impl Settings {
             reset_link_lifetime: env.seconds("GATEHOUSE_IDENTITY_RESET_LINK_SECONDS", 3600, 1..=30 * DAY),
             verify_url: link("VERIFY_URL", VERIFY_URL, &["key"]),
             reset_url: link("RESET_URL", RESET_URL, &["uid", "token"]),
+            ask_reset_url: link("ASK_RESET_URL", ASK_RESET_URL, &[]),
+            password_changed_mail: env.switch("GATEHOUSE_IDENTITY_PASSWORD_CHANGED_MAIL", true),
+            brand: Brand::from_env(env),
+            templates_dir: templates_dir(env),
             rotate_refresh_tokens: env.switch("GATEHOUSE_IDENTITY_ROTATE_REFRESH_TOKENS", false),
             rotation_grace: env.seconds("GATEHOUSE_IDENTITY_ROTATION_GRACE_SECONDS", 10, 0..=300),
             bcrypt_cost: small("BCRYPT_COST", 12, 4..=16),
@@ -147,6 +161,18 @@ impl Settings {
             mails_per_hour: small("MAILS_PER_HOUR", 6, 0..=1000),
         }
     }
+}
+
+fn templates_dir(env: &Env) -> Option<PathBuf> {
+    const NAME: &str = "GATEHOUSE_IDENTITY_TEMPLATES_DIR";
+    let folder = env.optional_path(NAME)?;
+    if !folder.is_dir() {
+        env.problem(
+            NAME,
+            &format!("names {}, which is not a folder", folder.display()),
+        );
+    }
+    Some(folder)
 }
 
 /// A URL that may hold a password: also from a file, and never repeated.

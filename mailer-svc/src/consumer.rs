@@ -277,9 +277,12 @@ async fn dead_letter(job: &EmailJob, failed_attempts: u32, delivery: Delivery, r
     delivery.dead_letter(reason).await;
 }
 
-/// What is left of the life of the job's link.
+/// For how long a mail without a one-time link is tried.
+const NOTICE_SECONDS: u64 = 3 * 86_400;
+
+/// What is left of the life of the job's link. A notice is worth reading for three days.
 fn link_life(desk: &Desk, job: &EmailJob) -> Duration {
-    let life = Duration::from_secs(job.mail.facts().valid_seconds);
+    let life = Duration::from_secs(job.mail.facts().valid_seconds.unwrap_or(NOTICE_SECONDS));
     life.saturating_sub(since(job.created_at_ms, desk.clock.now_ms()))
 }
 

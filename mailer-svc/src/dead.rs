@@ -147,15 +147,12 @@ fn show(letter: &DeadLetter, clock: &Clock, out: &mut impl Write) -> io::Result<
     )?;
     writeln!(out, "request   {}", plain(&job.request_id))?;
     writeln!(out, "mail      {}", job.mail.template())?;
-    writeln!(out, "language  {}", plain(&facts.language))?;
-    writeln!(out, "to        {}", plain(&facts.to))?;
-    writeln!(out, "username  {}", plain(&facts.username))?;
-    writeln!(
-        out,
-        "link      {}, good for {} s",
-        origin(facts.link.expose()),
-        facts.valid_seconds
-    )
+    writeln!(out, "language  {}", plain(facts.language))?;
+    writeln!(out, "to        {}", plain(facts.to))?;
+    writeln!(out, "username  {}", plain(facts.username))?;
+    let life = facts.valid_seconds;
+    let life = life.map_or_else(String::new, |seconds| format!(", good for {seconds} s"));
+    writeln!(out, "link      {}{life}", origin(facts.link.expose()))
 }
 
 fn name(letter: &DeadLetter) -> String {

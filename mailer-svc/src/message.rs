@@ -49,7 +49,7 @@ pub fn check(job: &EmailJob) -> Result<(), Undeliverable> {
     if job.job_id.is_empty() || job.job_id.len() > 64 || !job.job_id.bytes().all(is_id_byte) {
         return Err(Undeliverable::BadJobId);
     }
-    recipient(&job.mail.facts().to)?;
+    recipient(job.mail.facts().to)?;
     let link = job.mail.facts().link.expose();
     let is_plain = link
         .chars()
@@ -95,7 +95,7 @@ pub fn compose(
     from: &Mailbox,
     now_ms: i64,
 ) -> Result<OutgoingMail, Undeliverable> {
-    let to = recipient(&job.mail.facts().to)?;
+    let to = recipient(job.mail.facts().to)?;
     let now = UNIX_EPOCH + Duration::from_millis(u64::try_from(now_ms).unwrap_or(0));
     let message = Message::builder()
         .header(Date::new(now))

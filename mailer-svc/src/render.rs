@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
-use shared::email_job::{Link, LinkMail, Mail};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+use shared::brand::{Palette, Scheme};
+use shared::email_job::{Facts, Link, Mail};
 use unic_langid::LanguageIdentifier;
 
 use crate::durations::Durations;
-use crate::templates::{self, DURATIONS, FALLBACK_LANGUAGE, PARTS, Sources, TemplateError};
+use crate::templates::{self, DURATIONS, FALLBACK_LANGUAGE, LAYOUT, PARTS, Sources, TemplateError};
 
 /// A mail in words.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,6 +27,7 @@ pub struct Renderer {
     environment: Environment<'static>,
     sources: Sources,
     site_name: String,
+    palette: Palette,
     durations: BTreeMap<String, Durations>,
     /// Language and mail of every complete mail.
     complete: BTreeSet<(String, String)>,
@@ -36,12 +38,12 @@ impl Renderer {
     ///
     /// # Errors
     /// The first mistake, with file, line and reason.
-    pub fn load(folder: Option<&Path>, site_name: &str) -> Result<Self, TemplateError> {
+    pub fn load(folder: Option<&Path>, site_name: &str, palette: Palette) -> Result<Self, TemplateError> {
         let sources = templates::load(folder)?;
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|name| {
-            if name.ends_with("/body.html") {
+            if name == LAYOUT || name.ends_with("/body.html") {
                 AutoEscape::Html
             } else {
                 AutoEscape::None
@@ -64,6 +66,7 @@ impl Renderer {
             environment,
             sources,
             site_name: one_line(site_name),
+            palette,
             durations: BTreeMap::new(),
             complete: BTreeSet::new(),
         };
@@ -81,8 +84,8 @@ impl Renderer {
     /// # Errors
     /// When a template fails on these facts, which the trial at start makes improbable. Says nothing of the facts.
     pub fn render(&self, mail: &Mail) -> Result<Rendered, TemplateError> {
-        let language = self.language_for(mail.template(), &mail.facts().language);
-        self.render_in(&language, mail.template(), mail.facts())
+        let language = self.language_for(mail.template(), mail.facts().language);
+        self.render_in(&language, mail.template(), &mail.facts())
     }
 
     fn language_for(&self, mail: &str, wanted: &str) -> String {
@@ -99,18 +102,24 @@ impl Renderer {
             .to_owned()
     }
 
-    fn render_in(&self, language: &str, mail: &str, facts: &LinkMail) -> Result<Rendered, TemplateError> {
+    fn render_in(&self, language: &str, mail: &str, facts: &Facts<'_>) -> Result<Rendered, TemplateError> {
         let valid_for = self
             .durations
             .get(language)
-            .map(|durations| durations.words(Duration::from_secs(facts.valid_seconds)))
+            .zip(facts.valid_seconds)
+            .map(|(durations, seconds)| durations.words(Duration::from_secs(seconds)))
             .unwrap_or_default();
         let facts = context! {
             site_name => self.site_name.as_str(),
-            username => one_line(&facts.username),
-            address => one_line(&facts.to),
+            language => language,
+            username => one_line(facts.username),
+            address => one_line(facts.to),
             link => facts.link.expose(),
             valid_for => valid_for,
+            brand => self.palette.brand.to_string(),
+            on_brand => self.palette.on_brand.to_string(),
+            light => colors(&self.palette.light),
+            dark => colors(&self.palette.dark),
         };
         let part = |part: &str| {
             let name = format!("{language}/{mail}/{part}");
@@ -118,7 +127,8 @@ impl Renderer {
                 .environment
                 .get_template(&name)
                 .and_then(|template| template.render(facts.clone()));
-            filled.map_err(|error| mistake(self.file(&name), &error))
+            // A mistake of the frame comes up while a mail is rendered.
+            filled.map_err(|error| mistake(self.file(error.name().unwrap_or(&name)), &error))
         };
         let [subject, text, html] = PARTS.map(part);
         // The engine drops a template's last line break, which a text should have.
@@ -140,7 +150,7 @@ impl Renderer {
         let languages: BTreeSet<&str> = self
             .sources
             .keys()
-            .filter_map(|name| name.split('/').next())
+            .filter_map(|name| Some(name.split_once('/')?.0))
             .collect();
         for language in languages {
             let name = format!("{language}/{DURATIONS}");
@@ -186,12 +196,12 @@ impl Renderer {
     fn try_all(&self) -> Result<(), TemplateError> {
         let link = "https://app.example/confirm/sample";
         for (language, mail) in &self.complete {
-            let sample = LinkMail {
-                to: "ann@example.org".to_owned(),
-                language: language.clone(),
-                username: "ann".to_owned(),
-                link: Link::new(link.to_owned()),
-                valid_seconds: 259_200,
+            let sample = Facts {
+                to: "ann@example.org",
+                language,
+                username: "ann",
+                link: &Link::new(link.to_owned()),
+                valid_seconds: Some(259_200),
             };
             let rendered = self.render_in(language, mail, &sample)?;
             let must = |part: &str, is_so: bool, reason: &str| {
@@ -216,6 +226,18 @@ impl Renderer {
             must("body.html", rendered.html.contains(link), "{{ link }} must occur")?;
         }
         Ok(())
+    }
+}
+
+/// The colours of one scheme, by name.
+fn colors(scheme: &Scheme) -> Value {
+    context! {
+        ground => scheme.ground.to_string(),
+        card => scheme.card.to_string(),
+        text => scheme.text.to_string(),
+        soft => scheme.soft.to_string(),
+        line => scheme.line.to_string(),
+        accent => scheme.accent.to_string(),
     }
 }
 

@@ -62,11 +62,12 @@ pub async fn start(
         sender,
         from,
         site_name,
+        palette,
         templates_dir,
         queue_url: _,
         admin: _,
     } = settings;
-    let renderer = Renderer::load(templates_dir.as_deref(), &site_name)?;
+    let renderer = Renderer::load(templates_dir.as_deref(), &site_name, palette)?;
     let languages = renderer.languages().collect::<Vec<_>>().join(", ");
 
     let (sender, connections) = match sender {

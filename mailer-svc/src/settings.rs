@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use lettre::Address;
 use lettre::message::Mailbox;
 use shared::admin::Listen;
+use shared::brand::{Brand, Palette};
 use shared::env::Env;
 use shared::secret::Secret;
 
@@ -29,8 +30,10 @@ pub struct Settings {
     pub sender: SenderSettings,
     /// `GATEHOUSE_MAILER_FROM`, default `Gatehouse <no-reply@localhost>`. Its domain is in ASCII here.
     pub from: Mailbox,
-    /// `GATEHOUSE_MAILER_SITE_NAME`, default `Gatehouse`.
+    /// `GATEHOUSE_MAILER_SITE_NAME`, default `GATEHOUSE_BRAND_NAME`.
     pub site_name: String,
+    /// The colours that follow from `GATEHOUSE_BRAND_COLOR`.
+    pub palette: Palette,
     /// `GATEHOUSE_MAILER_TEMPLATES_DIR`: replaces compiled-in templates one by one.
     pub templates_dir: Option<PathBuf>,
 }
@@ -44,12 +47,14 @@ pub enum SenderSettings {
 
 impl Settings {
     pub fn from_env(env: &Env) -> Self {
+        let brand = Brand::from_env(env);
         Self {
             queue_url: env.secret(QUEUE_URL),
             admin: Listen::from_env(env, "GATEHOUSE_MAILER_ADMIN_LISTEN"),
             sender: sender(env),
             from: from(env),
-            site_name: site_name(env),
+            site_name: site_name(env, &brand.name),
+            palette: Palette::of(brand.color),
             templates_dir: templates_dir(env),
         }
     }
@@ -180,8 +185,8 @@ fn from(env: &Env) -> Mailbox {
     Mailbox::new(mailbox.name, email)
 }
 
-fn site_name(env: &Env) -> String {
-    let name = env.text("GATEHOUSE_MAILER_SITE_NAME", "Gatehouse");
+fn site_name(env: &Env, default: &str) -> String {
+    let name = env.text("GATEHOUSE_MAILER_SITE_NAME", default);
     if name.chars().any(char::is_control) || name.chars().count() > 100 {
         env.problem(
             "GATEHOUSE_MAILER_SITE_NAME",

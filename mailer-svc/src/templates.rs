@@ -10,6 +10,9 @@ use unic_langid::LanguageIdentifier;
 /// What every language has beside its mails.
 pub const DURATIONS: &str = "durations.ftl";
 
+/// The frame of the HTML of all mails.
+pub const LAYOUT: &str = "layout.html";
+
 /// The three parts of a mail.
 pub const PARTS: [&str; 3] = ["subject.txt", "body.txt", "body.html"];
 
@@ -76,6 +79,10 @@ pub fn load(folder: Option<&Path>) -> Result<Sources, TemplateError> {
     }
     if let Some(folder) = folder {
         for language in visible_names(folder)? {
+            if language == LAYOUT {
+                sources.insert(language, read(&folder.join(LAYOUT))?);
+                continue;
+            }
             load_language(folder, &language, &mut sources)?;
         }
     }
@@ -88,7 +95,7 @@ fn load_language(folder: &Path, language: &str, sources: &mut Sources) -> Result
     if !path.is_dir() || !is_language {
         return Err(unknown(
             &path,
-            "a folder named after a language is expected here, such as en".to_owned(),
+            "a folder named after a language is expected here, such as en, or layout.html".to_owned(),
         ));
     }
     let mails = mails();

@@ -35,6 +35,9 @@ pub enum Mail {
     /// "Set a new password", on request.
     #[serde(rename = "reset_password.v1")]
     ResetPasswordV1(LinkMail),
+    /// "Your password was changed", after every change of it.
+    #[serde(rename = "password_changed.v1")]
+    PasswordChangedV1(NoticeMail),
 }
 
 /// The facts of a mail whose point is a link.
@@ -48,6 +51,28 @@ pub struct LinkMail {
     pub link: Link,
     /// For how long the link is good, from `created_at_ms` on.
     pub valid_seconds: u64,
+}
+
+/// The facts of a mail that tells what has happened. Its link leads to a page, and holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeMail {
+    pub to: String,
+    /// As in [`LinkMail`].
+    pub language: String,
+    pub username: String,
+    /// Where to go if it was somebody else.
+    pub link: Link,
+}
+
+/// What all mails have.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    pub to: &'a str,
+    pub language: &'a str,
+    pub username: &'a str,
+    pub link: &'a Link,
+    /// `None`: the link is good for ever.
+    pub valid_seconds: Option<u64>,
 }
 
 /// A link that carries a one-time secret: `Debug` hides it.
@@ -77,12 +102,26 @@ impl Mail {
         match self {
             Self::VerifyEmailV1(_) => "verify_email",
             Self::ResetPasswordV1(_) => "reset_password",
+            Self::PasswordChangedV1(_) => "password_changed",
         }
     }
 
-    pub fn facts(&self) -> &LinkMail {
+    pub fn facts(&self) -> Facts<'_> {
         match self {
-            Self::VerifyEmailV1(facts) | Self::ResetPasswordV1(facts) => facts,
+            Self::VerifyEmailV1(mail) | Self::ResetPasswordV1(mail) => Facts {
+                to: &mail.to,
+                language: &mail.language,
+                username: &mail.username,
+                link: &mail.link,
+                valid_seconds: Some(mail.valid_seconds),
+            },
+            Self::PasswordChangedV1(mail) => Facts {
+                to: &mail.to,
+                language: &mail.language,
+                username: &mail.username,
+                link: &mail.link,
+                valid_seconds: None,
+            },
         }
     }
 }

@@ -175,9 +175,14 @@ impl Env {
         }
     }
 
-    /// Notes what is wrong with `name`; the sentence becomes "NAME `what`".
+    /// Notes what is wrong with `name`; the sentence becomes "NAME `what`". Two services may read one setting, and say it
+    /// once.
     pub fn problem(&self, name: &str, what: &str) {
-        self.problems.borrow_mut().push(format!("{name} {what}"));
+        let sentence = format!("{name} {what}");
+        let mut problems = self.problems.borrow_mut();
+        if !problems.contains(&sentence) {
+            problems.push(sentence);
+        }
     }
 
     /// Ends the reading: fails with everything noted, and with every set variable that begins with one of

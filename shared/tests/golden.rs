@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use shared::email_job::{EmailJob, EmailJobError, Link, LinkMail, Mail, SCHEMA};
+use shared::email_job::{EmailJob, EmailJobError, Link, LinkMail, Mail, NoticeMail, SCHEMA};
 use shared::mail_outcome::{self, MailOutcome, MailOutcomeError, MailResult};
 
 fn golden_folder() -> PathBuf {
@@ -23,10 +23,11 @@ fn tag(mail: &Mail) -> &'static str {
     match mail {
         Mail::VerifyEmailV1(_) => "verify_email.v1",
         Mail::ResetPasswordV1(_) => "reset_password.v1",
+        Mail::PasswordChangedV1(_) => "password_changed.v1",
     }
 }
 
-fn expected() -> [EmailJob; 2] {
+fn expected() -> [EmailJob; 3] {
     let job = |job_id: &str, mail| EmailJob {
         schema: SCHEMA,
         job_id: job_id.to_owned(),
@@ -53,6 +54,15 @@ fn expected() -> [EmailJob; 2] {
                 "https://app.example/reset/golden-uid/golden-token",
                 3600,
             )),
+        ),
+        job(
+            "00112233445566778899aabbccddeeff",
+            Mail::PasswordChangedV1(NoticeMail {
+                to: "ann@example.org".to_owned(),
+                language: "ru".to_owned(),
+                username: "ann".to_owned(),
+                link: Link::new("https://app.example/password/reset".to_owned()),
+            }),
         ),
     ]
 }

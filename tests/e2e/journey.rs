@@ -50,6 +50,13 @@ fn live(server: &Server) -> Vec<String> {
     let changed = server.post_with("password/change/", &change, &headers);
     assert_eq!(changed.json(), json!({ "detail": "Новый пароль сохранён." }));
 
+    let notice = server.link_in_mail("ann@mail.test", 2);
+    assert_eq!(
+        notice, "/account/password/reset",
+        "where to go if it was somebody else"
+    );
+    assert_eq!(server.get(&notice).status, 200);
+
     assert_eq!(server.post("logout/", &json!({ "refresh": refresh })).status, 200);
     let dead = server.post("token/refresh/", &json!({ "refresh": refresh }));
     assert_eq!(
@@ -63,7 +70,7 @@ fn live(server: &Server) -> Vec<String> {
         &[("Accept-Language", "ru")],
     );
     assert_eq!(asked.status, 200);
-    let reset_link = server.link_in_mail("ann@mail.test", 2);
+    let reset_link = server.link_in_mail("ann@mail.test", 3);
     let token = last_segment(&reset_link).to_owned();
     let uid = last_segment(reset_link.strip_suffix(&format!("/{token}")).unwrap()).to_owned();
     let reset = json!({ "uid": uid, "token": token, "new_password1": PASSWORD, "new_password2": PASSWORD });

@@ -75,7 +75,148 @@ fn a_password_is_reset_without_a_front_end() {
     let both = format!("new_password1={NEW_PASSWORD}&new_password2={NEW_PASSWORD}");
     assert_eq!(post_form(&server, &link, &both).status, 200);
     assert_eq!(server.login("ann", NEW_PASSWORD).status, 200);
-    assert_eq!(post_form(&server, &link, &both).status, 400, "used up");
+    let used = post_form(&server, &link, &both);
+    assert_eq!(used.status, 404, "used up");
+    assert!(used.body.contains("href=\"/account/password/reset\""), "a way on");
+    assert_eq!(server.get(&link).status, 404, "told before a password is typed");
+}
+
+#[test]
+fn a_reset_is_asked_for_and_what_was_typed_stays() {
+    let server = Server::start();
+    assert_eq!(server.register("ann").status, 201);
+    server.link_in_mail("ann@mail.test", 1);
+    for (typed, shown) in [
+        ("ann%40mail", "value=\"ann@mail\""),
+        ("%3Cb+%22x%22%3E", "value=\"&lt;b &quot;x&quot;&gt;\""),
+        ("", "Это поле не может быть пустым."),
+    ] {
+        let refused = post_form(&server, "/account/password/reset", &format!("email={typed}"));
+        assert_eq!(refused.status, 400);
+        assert!(refused.body.contains(shown), "{}", refused.body);
+        assert!(
+            refused
+                .body
+                .contains("aria-invalid=\"true\" aria-describedby=\"email-errors\"")
+        );
+    }
+    for address in ["ann%40mail.test", "nobody%40mail.test"] {
+        let asked = post_form(
+            &server,
+            "/account/password/reset?lang=en",
+            &format!("email={address}"),
+        );
+        assert_eq!(asked.status, 200);
+        assert!(
+            asked.body.contains("If there is an account with this address"),
+            "{}",
+            asked.body
+        );
+        assert!(
+            asked.headers.contains("content-language: en"),
+            "{}",
+            asked.headers
+        );
+    }
+    assert!(
+        server
+            .link_in_mail("ann@mail.test", 2)
+            .starts_with("/account/password/reset/confirm/")
+    );
+    let resend = post_form(&server, "/account/verify-email/", "email=ann%40mail.test");
+    assert_eq!(resend.status, 200);
+    assert!(
+        server
+            .link_in_mail("ann@mail.test", 3)
+            .starts_with("/account/verify-email/")
+    );
+}
+
+#[test]
+fn bad_input_is_answered_with_a_page() {
+    let server = Server::start();
+    let big = "x".repeat(3_000_000);
+    let html = |status: u16, answer: &Answer| {
+        assert_eq!(answer.status, status, "{}", answer.body);
+        assert!(
+            answer.headers.contains("content-type: text/html"),
+            "{}",
+            answer.headers
+        );
+        assert!(
+            answer.headers.contains("cache-control: no-store"),
+            "{}",
+            answer.headers
+        );
+        assert!(answer.headers.contains("referrer-policy: no-referrer"));
+        assert!(answer.headers.contains("default-src 'none'; style-src 'nonce-"));
+    };
+    for path in [
+        "/account/nothing",
+        "/account/",
+        "/account/verify-email/a/b",
+        "/account/verify-email/unknown",
+    ] {
+        html(404, &server.get(path));
+    }
+    html(404, &server.get("/account/password/reset/confirm/u/t"));
+    let (ask, plain) = ("/account/password/reset", [("Content-Type", "text/plain")]);
+    html(415, &send(server.address, "POST", ask, &plain, "x"));
+    html(
+        400,
+        &send(
+            server.address,
+            "POST",
+            ask,
+            &[("Content-Type", "application/json")],
+            "{",
+        ),
+    );
+    html(405, &send(server.address, "PUT", ask, &[], ""));
+    html(400, &post_form(&server, ask, ""));
+    html(400, &post_form(&server, ask, "email=a%00b"));
+    assert!(matches!(post_form(&server, ask, &big).status, 400 | 413));
+    assert_eq!(server.get("/account/logo").status, 404, "there is none");
+}
+
+#[test]
+fn the_brand_is_on_every_page() {
+    let folder = Folder::new();
+    let logo = folder.path().join("logo.svg");
+    std::fs::write(
+        &logo,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"9\" height=\"9\"/>",
+    )
+    .unwrap();
+    let logo = logo.to_str().unwrap().to_owned();
+    let settings = [
+        ("GATEHOUSE_BRAND_NAME", "Birch & <Co>"),
+        ("GATEHOUSE_BRAND_COLOR", "#ffd400"),
+        ("GATEHOUSE_BRAND_URL", "https://birch.example/"),
+        ("GATEHOUSE_BRAND_LOGO_FILE", logo.as_str()),
+    ];
+    let server = Server::start_with(folder, &settings);
+    let page = server.get("/account/password/reset").body;
+    for part in [
+        "Birch &amp; &lt;Co&gt;</title>",
+        "--brand:#ffd400;--on-brand:#000000",
+        "href=\"https://birch.example/\"",
+        "src=\"/account/logo\"",
+    ] {
+        assert!(page.contains(part), "{part} is not in {page}");
+    }
+    let logo = server.get("/account/logo");
+    assert!(
+        logo.status == 200 && logo.headers.contains("content-type: image/svg+xml"),
+        "{}",
+        logo.headers
+    );
+    assert!(logo.headers.contains("content-security-policy: sandbox"));
+    let mailbox = server.get("/dev/mailbox").body;
+    assert!(
+        mailbox.contains("--brand:#ffd400") && mailbox.contains("Birch &amp; &lt;Co&gt;"),
+        "{mailbox}"
+    );
 }
 
 #[test]

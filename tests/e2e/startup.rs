@@ -22,6 +22,8 @@ fn wrong_settings_are_refused_all_at_once() {
         ("GATEHOUSE_IDENTITY_VERIFY_URL", "https://app.test/confirm"),
         ("GATEHOUSE_MAILER_SENDER_URL", "pigeon:loft"),
         ("GATEHOUSE_GATEWAY_LISTEN", "everywhere"),
+        ("GATEHOUSE_BRAND_COLOR", "blue"),
+        ("GATEHOUSE_IDENTITY_TEMPLATES_DIR", "nowhere"),
         ("GATEHOUSE_IDENTITY_ACES_TOKEN_SECONDS", "300"),
     ];
     let (code, text) = refusal(&Folder::new(), &settings);
@@ -101,4 +103,24 @@ fn bad_input_to_a_running_server_changes_nothing() {
     let fields: Vec<String> = answer.json().as_object().unwrap().keys().cloned().collect();
     assert_eq!(fields, ["username", "email", "password1"]);
     assert!(server.mails("nope").is_empty());
+}
+
+#[test]
+fn a_mistake_in_a_page_of_the_operators_is_named_with_its_line() {
+    let data = Folder::new();
+    let pages = data.path().join("pages");
+    fs::create_dir(&pages).unwrap();
+    fs::write(pages.join("ask.html"), "\n{{ text(\"no-such\") }}").unwrap();
+    let folder = pages.to_str().unwrap();
+    let (code, text) = refusal(&data, &[("GATEHOUSE_IDENTITY_TEMPLATES_DIR", folder)]);
+    assert_eq!(code, 1);
+    assert!(
+        text.contains("ask.html, line 2: ") && text.contains("no-such"),
+        "{text}"
+    );
+    let no_picture = pages.join("ask.html");
+    let settings = [("GATEHOUSE_BRAND_LOGO_FILE", no_picture.to_str().unwrap())];
+    let (code, text) = refusal(&data, &settings);
+    assert_eq!(code, 1);
+    assert!(text.contains("is neither SVG, PNG, JPEG nor WebP"), "{text}");
 }

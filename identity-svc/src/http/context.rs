@@ -13,7 +13,7 @@ use super::AppState;
 use super::error::ApiError;
 use crate::db::messages::NewSession;
 use crate::domain::languages::Language;
-use crate::mail_draft::MailDraft;
+use crate::mail_draft::{MailDraft, NoticeDraft};
 use crate::tokens::one_time::Purpose;
 
 /// Longer names of user agents are cut; they are for an owner to recognise a session by.
@@ -56,6 +56,19 @@ impl Context {
             user_agent: self.user_agent.clone(),
             address: self.client_address.clone(),
         }
+    }
+
+    /// The mail that tells of a changed password, in the language of this request; `None` when none is wanted.
+    pub fn new_notice(&self, state: &AppState, now_ms: i64) -> Option<NoticeDraft> {
+        let settings = &state.settings;
+        settings.password_changed_mail.then(|| NoticeDraft {
+            link: settings.ask_reset_url.clone(),
+            language: self.language.tag(),
+            request_id: self.request_id.clone(),
+            created_at_ms: now_ms,
+            job_id: shared::random::hex_128(),
+            mails_per_hour: settings.mails_per_hour,
+        })
     }
 
     /// A mail in the language of this request.

@@ -128,7 +128,8 @@ impl ApiError {
         }
     }
 
-    fn detail(&self) -> Text {
+    /// The one sentence of a refusal that is not about fields.
+    pub fn detail(&self) -> Text {
         match self {
             Self::Malformed(text) => text.clone(),
             Self::Unauthenticated(refusal) => refusal.text.clone(),

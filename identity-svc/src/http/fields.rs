@@ -204,6 +204,18 @@ impl<'a> FieldReader<'a> {
         self.raw.by_name.get(name)
     }
 
+    /// A text as it was sent, to be shown again beside what is wrong with it.
+    pub fn typed(&self, name: &str) -> String {
+        match self.raw(name) {
+            Some(FieldValue::Text(text)) => text
+                .chars()
+                .filter(|char| !char.is_control())
+                .take(1000)
+                .collect(),
+            _ => String::new(),
+        }
+    }
+
     /// Adds an error that a rule beyond the form of the field found.
     pub fn refuse(&mut self, name: &'static str, text: Text) {
         self.errors.add(name, text);

@@ -34,6 +34,7 @@ pub use body::{Body, RequestBody};
 pub use context::Context;
 pub use error::ApiError;
 pub use fields::FieldReader;
+pub use password_reset::{EmailRequest, request_mail};
 pub use password_reset_confirm::{PasswordResetConfirmRequest, reset_password};
 pub use registration_verify_email::confirm_email;
 pub use respond::respond;

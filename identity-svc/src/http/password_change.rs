@@ -44,17 +44,20 @@ pub async fn password_change(
     check_old_password(&state, &context, &user, &request.old_password, errors).await?;
     check_new_password(&request.new_password1, &request.new_password2, &user)?;
     let new_password = Secret::new(state.passwords.hash(request.new_password1).await?);
+    let now_ms = state.clock.now_ms();
     let message = ChangePassword {
         user_id: user.id,
         checked_password: Secret::new(user.password),
         new_password,
         keep_sid: current.sid,
-        now_ms: state.clock.now_ms(),
+        notice: context.new_notice(&state, now_ms),
+        now_ms,
     };
     // Another change was faster: the old password is not the old one any more.
     if !state.db.call(message).await? {
         return Err(ApiError::field("old_password", Text::WrongOldPassword));
     }
+    state.db.outbox_changed().notify_one();
     Ok(Detail::ok(&state, &context, &Text::PasswordChanged))
 }
 

@@ -36,12 +36,16 @@ pub async fn password_reset_confirm(
     context: Context,
     body: Body<PasswordResetConfirmRequest>,
 ) -> Result<Detail, ApiError> {
-    reset_password(&state, body.valid()?).await?;
+    reset_password(&state, &context, body.valid()?).await?;
     Ok(Detail::ok(&state, &context, &Text::ResetDone))
 }
 
 /// Sets a new password with a reset link's `uid` and token; both pages and API do it here.
-pub async fn reset_password(state: &AppState, request: PasswordResetConfirmRequest) -> Result<(), ApiError> {
+pub async fn reset_password(
+    state: &AppState,
+    context: &Context,
+    request: PasswordResetConfirmRequest,
+) -> Result<(), ApiError> {
     let bad_token = || ApiError::field("token", Text::InvalidValue);
     let now_ms = state.clock.now_ms();
     let message = FindReset {
@@ -62,8 +66,13 @@ pub async fn reset_password(state: &AppState, request: PasswordResetConfirmReque
         .call(ResetPassword {
             token,
             new_password,
+            notice: context.new_notice(state, now_ms),
             now_ms,
         })
         .await?;
-    if is_reset { Ok(()) } else { Err(bad_token()) }
+    if !is_reset {
+        return Err(bad_token());
+    }
+    state.db.outbox_changed().notify_one();
+    Ok(())
 }

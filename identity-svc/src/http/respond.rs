@@ -53,10 +53,13 @@ fn with_error_body(response: ServiceResponse, state: &AppState, context: &Contex
 
 fn add_headers(response: &mut ServiceResponse, context: &Context) {
     let response_headers = response.headers_mut();
-    response_headers.insert(
-        header::CONTENT_LANGUAGE,
-        HeaderValue::from_static(context.language.tag()),
-    );
+    // A page may be in a language that its address chose.
+    if !response_headers.contains_key(header::CONTENT_LANGUAGE) {
+        response_headers.insert(
+            header::CONTENT_LANGUAGE,
+            HeaderValue::from_static(context.language.tag()),
+        );
+    }
     response_headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Language"));
     response_headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,

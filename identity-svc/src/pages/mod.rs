@@ -1,120 +1,101 @@
-//! The built-in pages behind the links of mails, for those without a front end: confirm an address, set a new
-//! password. Work without JavaScript. A button POSTs, so that a mail scanner's GET uses nothing up.
+//! The built-in pages, for those without a front end, and behind the links of mails: confirm an address, ask for a
+//! reset, set a new password. They work without JavaScript. A button POSTs, so that a mail scanner's GET uses nothing up.
 
-mod html;
+mod ask;
+mod confirm;
+mod logo;
+mod new_password;
+mod page;
+mod templates;
 
-use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
-use shared::secret::Secret;
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, guard, web};
 
-use crate::domain::field_errors::FieldErrors;
-use crate::domain::password_rules;
-use crate::http::{
-    ApiError, AppState, Body, Context, FieldReader, PasswordResetConfirmRequest, RequestBody, confirm_email,
-    reset_password,
-};
-use html::Page;
+pub use page::Pages;
+pub use templates::PagesError;
 
-pub fn configure(config: &mut web::ServiceConfig) {
-    let confirm = web::resource("/account/verify-email/{key}")
-        .route(web::get().to(show_confirm))
-        .route(web::post().to(confirm));
-    let reset = web::resource("/account/password/reset/confirm/{uid}/{token}")
-        .route(web::get().to(show_reset))
-        .route(web::post().to(reset));
-    config.service(confirm).service(reset);
+use crate::http::{ApiError, AppState, Context};
+use page::Page;
+
+/// Where a reset is asked for.
+const ASK: &str = "/account/password/reset";
+/// Where another confirmation mail is asked for.
+const RESEND: &str = "/account/verify-email";
+
+/// The routes of the pages. The last slash may be left out or added.
+pub fn configure(pages: Pages) -> impl FnOnce(&mut web::ServiceConfig) {
+    let both = |path: &str| vec![path.to_owned(), format!("{path}/")];
+    let read = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
+    move |config| {
+        config.app_data(web::Data::new(pages));
+        let resource = |path: &str| web::resource(both(path)).default_service(web::to(wrong_method));
+        config.service(web::resource("/account/logo").route(read().to(logo)));
+        config.service(
+            resource(ASK)
+                .route(read().to(ask::show_reset))
+                .route(web::post().to(ask::reset)),
+        );
+        config.service(
+            resource(RESEND)
+                .route(read().to(ask::show_resend))
+                .route(web::post().to(ask::resend)),
+        );
+        config.service(
+            resource("/account/verify-email/{key}")
+                .route(read().to(confirm::show))
+                .route(web::post().to(confirm::confirm)),
+        );
+        config.service(
+            resource("/account/password/reset/confirm/{uid}/{token}")
+                .route(read().to(new_password::show))
+                .route(web::post().to(new_password::set)),
+        );
+        config.service(web::resource("/account/{rest:.*}").to(not_found));
+    }
 }
 
-async fn show_confirm(state: web::Data<AppState>, context: Context) -> HttpResponse {
-    let page = Page::new(&state, &context);
-    let form = format!(
-        "{}{}",
-        page.paragraph("confirm-intro"),
-        page.button_form("", "confirm-button")
-    );
-    page.answer(StatusCode::OK, "confirm-title", &form)
+async fn logo(pages: web::Data<Pages>) -> Result<HttpResponse, ApiError> {
+    let logo = pages.logo.as_deref().ok_or(ApiError::NotFound)?;
+    Ok(HttpResponse::Ok()
+        .content_type(logo.content_type)
+        .insert_header((header::CACHE_CONTROL, "public, max-age=3600"))
+        // An SVG that somebody opens by itself may show its own style, and do nothing.
+        .insert_header((
+            header::CONTENT_SECURITY_POLICY,
+            "sandbox; default-src 'none'; style-src 'unsafe-inline'",
+        ))
+        .body(logo.bytes.clone()))
 }
 
-async fn confirm(
+async fn not_found(
+    pages: web::Data<Pages>,
     state: web::Data<AppState>,
     context: Context,
-    key: web::Path<String>,
-) -> Result<HttpResponse, ApiError> {
-    let page = Page::new(&state, &context);
-    match confirm_email(&state, &key).await {
-        Ok(()) => Ok(page.message(StatusCode::OK, "confirm-done-title", "confirm-done")),
-        Err(ApiError::NotFound) => {
-            Ok(page.message(StatusCode::NOT_FOUND, "confirm-failed-title", "confirm-failed"))
-        }
-        Err(other) => Err(other),
-    }
+    request: HttpRequest,
+) -> HttpResponse {
+    Page::new(&pages, &state, &context, &request).refusal(&ApiError::NotFound)
 }
 
-/// The form of the reset page.
-struct ResetForm {
-    new_password1: Secret<String>,
-    new_password2: Secret<String>,
-}
-
-impl RequestBody for ResetForm {
-    fn read(fields: &mut FieldReader<'_>) -> Self {
-        let mut password = |name| Secret::new(fields.required_up_to(name, password_rules::MAX_CHARS));
-        Self {
-            new_password1: password("new_password1"),
-            new_password2: password("new_password2"),
-        }
-    }
-}
-
-async fn show_reset(state: web::Data<AppState>, context: Context) -> HttpResponse {
-    reset_page(&state, &context, StatusCode::OK, &FieldErrors::new())
-}
-
-fn reset_page(state: &AppState, context: &Context, status: StatusCode, errors: &FieldErrors) -> HttpResponse {
-    let page = Page::new(state, context);
-    let fields = format!(
-        "{}{}",
-        page.password_field("new_password1", "reset-new-password", errors, Some("reset-rules")),
-        page.password_field("new_password2", "reset-repeat-password", errors, None),
-    );
-    let form = format!(
-        "{}{}",
-        page.paragraph("reset-intro"),
-        page.button_form(&fields, "reset-button")
-    );
-    page.answer(status, "reset-title", &form)
-}
-
-async fn reset(
+async fn wrong_method(
+    pages: web::Data<Pages>,
     state: web::Data<AppState>,
     context: Context,
-    path: web::Path<(String, String)>,
-    body: Body<ResetForm>,
-) -> Result<HttpResponse, ApiError> {
-    let (uid, token) = path.into_inner();
-    let (form, errors) = body.into_parts();
-    if !errors.is_empty() {
-        return Ok(reset_page(&state, &context, StatusCode::BAD_REQUEST, &errors));
-    }
-    let ResetForm {
-        new_password1,
-        new_password2,
-    } = form;
-    let request = PasswordResetConfirmRequest {
-        new_password1,
-        new_password2,
-        uid,
-        token: Secret::new(token),
-    };
-    let page = Page::new(&state, &context);
-    match reset_password(&state, request).await {
-        Ok(()) => Ok(page.message(StatusCode::OK, "reset-done-title", "reset-done")),
-        Err(ApiError::Validation(errors)) if errors.has("uid") || errors.has("token") => {
-            Ok(page.message(StatusCode::BAD_REQUEST, "reset-failed-title", "reset-failed"))
-        }
-        Err(ApiError::Validation(errors)) => {
-            Ok(reset_page(&state, &context, StatusCode::BAD_REQUEST, &errors))
-        }
-        Err(other) => Err(other),
+    request: HttpRequest,
+) -> HttpResponse {
+    let error = ApiError::MethodNotAllowed(request.method().as_str().to_owned());
+    let mut response = Page::new(&pages, &state, &context, &request).refusal(&error);
+    response
+        .headers_mut()
+        .insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD, POST"));
+    response
+}
+
+/// The client's budget, which the gateway keeps (contract section 12).
+fn check_budget(context: &Context) -> Result<(), ApiError> {
+    match context.throttle_wait_seconds {
+        Some(wait_seconds) => Err(ApiError::Throttled {
+            wait_seconds: wait_seconds.max(1),
+        }),
+        None => Ok(()),
     }
 }

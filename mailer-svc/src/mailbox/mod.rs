@@ -12,6 +12,8 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use shared::brand::Palette;
+
 use folder::{FileName, StoredMail};
 use pages::Pages;
 
@@ -24,11 +26,15 @@ struct Mailbox {
     pages: Pages,
 }
 
-/// The routes of the mailbox page, for the mails in `folder`.
-pub fn pages(folder: PathBuf) -> impl Fn(&mut ServiceConfig) + Send + Sync + Clone + 'static {
+/// The routes of the mailbox page, for the mails in `folder`, in the look of the site.
+pub fn pages(
+    folder: PathBuf,
+    site_name: &str,
+    palette: &Palette,
+) -> impl Fn(&mut ServiceConfig) + Send + Sync + Clone + use<> {
     let mailbox = Arc::new(Mailbox {
         folder,
-        pages: Pages::new(),
+        pages: Pages::new(site_name, palette),
     });
     move |config| {
         config.service(

@@ -8,6 +8,7 @@ use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use minijinja::{Environment, Value, context};
+use shared::brand::Palette;
 use shared::random;
 
 use super::folder::{self, List, StoredMail};
@@ -17,12 +18,16 @@ const LIST: &str = "mailbox.html";
 const MAIL: &str = "mailbox_mail.html";
 const STYLE: &str = include_str!("../../pages/mailbox.css");
 
-/// The two pages, parsed.
+/// The two pages, parsed, and their look.
 #[derive(Clone)]
-pub struct Pages(Arc<Environment<'static>>);
+pub struct Pages {
+    environment: Arc<Environment<'static>>,
+    style: String,
+    site_name: String,
+}
 
 impl Pages {
-    pub fn new() -> Self {
+    pub fn new(site_name: &str, palette: &Palette) -> Self {
         let mut environment = Environment::new();
         for (name, source) in [
             (LIST, include_str!("../../pages/mailbox.html")),
@@ -32,7 +37,11 @@ impl Pages {
                 log::error!("compiled-in page {name}: {error}");
             }
         }
-        Self(Arc::new(environment))
+        Self {
+            environment: Arc::new(environment),
+            style: palette.css_variables() + STYLE,
+            site_name: site_name.to_owned(),
+        }
     }
 
     pub fn list(&self, list: &List, is_newest: bool, origin: &str) -> HttpResponse {
@@ -94,9 +103,10 @@ impl Pages {
         let policy = format!(
             "default-src 'none'; style-src 'nonce-{nonce}'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         );
-        let common = context! { nonce => nonce, style => Value::from_safe_string(STYLE.to_owned()) };
+        let style = Value::from_safe_string(self.style.clone());
+        let common = context! { nonce => nonce, style => style, site_name => self.site_name.as_str() };
         let filled = self
-            .0
+            .environment
             .get_template(name)
             .and_then(|page| page.render(context! { ..common, ..facts }));
         let body = filled.unwrap_or_else(|error| {

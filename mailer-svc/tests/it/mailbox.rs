@@ -5,11 +5,19 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_SECURITY_POLICY;
 use actix_web::{App, test};
 
+use std::path::PathBuf;
+
+use actix_web::web::ServiceConfig;
+use shared::brand::{Brand, Palette};
+
 use crate::harness::{FROM, LINK, TempDir, try_start, verify_email};
 
+fn mailbox_pages(folder: PathBuf) -> impl Fn(&mut ServiceConfig) {
+    mailer_svc::mailbox::pages(folder, "Birch & Sons", &Palette::of(Brand::default().color))
+}
+
 async fn get(dir: &TempDir, path: &str) -> ServiceResponse {
-    let app =
-        test::init_service(App::new().configure(mailer_svc::mailbox::pages(dir.path().to_owned()))).await;
+    let app = test::init_service(App::new().configure(mailbox_pages(dir.path().to_owned()))).await;
     test::call_service(&app, test::TestRequest::get().uri(path).to_request()).await
 }
 
@@ -136,8 +144,7 @@ async fn names_that_lead_elsewhere_are_not_found() {
     dir.write("secret.txt", "secret");
     dir.write("mails/1-0f.eml", "Subject: x\r\n\r\nx\r\n");
     dir.write("mails/.hidden.eml", "Subject: x\r\n\r\nx\r\n");
-    let app =
-        test::init_service(App::new().configure(mailer_svc::mailbox::pages(dir.path().join("mails")))).await;
+    let app = test::init_service(App::new().configure(mailbox_pages(dir.path().join("mails")))).await;
     for file in [
         "..%2fsecret.txt",
         "../secret.txt",

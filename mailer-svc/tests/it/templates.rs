@@ -1,6 +1,8 @@
 //! Templates of the operator.
 
-use crate::harness::{FROM, Mailer, TempDir, read, reset_password, try_start, verify_email};
+use shared::email_job::{Link, Mail, NoticeMail};
+
+use crate::harness::{FROM, Mailer, TempDir, job, read, reset_password, try_start, verify_email};
 use crate::smtp_server::SmtpServer;
 
 const DURATIONS: &str =
@@ -92,6 +94,11 @@ async fn a_template_with_a_mistake_is_refused_with_file_line_and_reason() {
         refusal(&[("ru/reset_password/body.txt", "{{ username }}: {{ link }}\n")]).await,
         "DIR/ru/reset_password/body.txt, line 1: {{ link }} must stand alone on a line"
     );
+    assert!(
+        refusal(&[("layout.html", "{{ link }}\n{{ lnk }}\n")])
+            .await
+            .starts_with("DIR/layout.html, line 2: undefined value")
+    );
     let durations = refusal(&[("en/durations.ftl", "seconds = { $count }\nminutes = {\n")]).await;
     assert!(
         durations.starts_with("DIR/en/durations.ftl, line "),
@@ -107,7 +114,7 @@ async fn what_is_no_template_is_refused() {
     );
     assert_eq!(
         refusal(&[("en/welcome/body.txt", "")]).await,
-        "DIR/en/welcome is not a template: a language has durations.ftl and the folders reset_password, verify_email"
+        "DIR/en/welcome is not a template: a language has durations.ftl and the folders password_changed, reset_password, verify_email"
     );
     assert!(
         refusal(&[("README.md", "")])
@@ -152,5 +159,44 @@ async fn the_compiled_in_templates_are_complete_and_good() {
             html.contains("prefers-color-scheme: dark") && html.contains("max-width:600px"),
             "{html}"
         );
+    }
+}
+
+#[actix_web::test]
+async fn a_changed_password_is_told_in_the_look_of_the_brand() {
+    let server = SmtpServer::start();
+    let brand = [
+        ("GATEHOUSE_BRAND_COLOR", "#ffd400"),
+        ("GATEHOUSE_BRAND_NAME", "unused"),
+    ];
+    let mailer = Mailer::with_smtp_and(&server, &brand).await;
+    for language in ["en", "ru"] {
+        let notice = job(Mail::PasswordChangedV1(NoticeMail {
+            to: "ann@example.org".to_owned(),
+            language: language.to_owned(),
+            username: "ann_77".to_owned(),
+            link: Link::new("https://app.example/forgotten".to_owned()),
+        }));
+        mailer.publish(&notice).await.unwrap();
+    }
+    let mails: Vec<_> = server.mails().iter().map(|mail| read(&mail.data)).collect();
+    assert_eq!(mails[0].subject, "[Пример] Your password was changed");
+    assert_eq!(mails[1].subject, "[Пример] Ваш пароль изменён");
+    for mail in mails {
+        assert!(
+            mail.text
+                .lines()
+                .any(|line| line == "https://app.example/forgotten"),
+            "{}",
+            mail.text
+        );
+        assert!(
+            !mail.text.contains("ann_77") && !mail.html.contains("ann_77"),
+            "no stranger's words"
+        );
+        assert!(mail.html.contains("background-color:#ffd400") && mail.html.contains("color:#000000"));
+        for forbidden in ["<img", "url(", "<link", "<script"] {
+            assert!(!mail.html.contains(forbidden), "{forbidden}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::db::queries::one_time_secrets::{self, InsertSecret};
 use crate::db::queries::outbox::{self, InsertOutboxRow, OutboxState};
 use crate::db::queries::users::{self, User};
 use crate::db::{DbMessage, Mode};
-use crate::mail_draft::MailDraft;
+use crate::mail_draft::{MailDraft, NoticeDraft};
 use crate::tokens::one_time::Purpose;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -29,6 +29,41 @@ pub(super) fn insert_mail(connection: &mut DbConnection, mail: &MailDraft, user:
         .map_err(|error| DieselError::SerializationError(Box::new(error)))?;
     let recipient = user.email_key.as_deref().unwrap_or_default();
     insert_outbox_row(connection, mail, recipient, &payload, OutboxState::Waiting)
+}
+
+/// Tells the owner of an account that the password has changed, in the transaction of the change. An account without an
+/// address is told nothing.
+pub(super) fn insert_notice(
+    connection: &mut DbConnection,
+    notice: &NoticeDraft,
+    user: &User,
+) -> QueryResult<()> {
+    let Some(recipient) = user.email_key.as_deref().filter(|key| !key.is_empty()) else {
+        return Ok(());
+    };
+    if notice.mails_per_hour > 0 {
+        let since_ms = notice.created_at_ms.saturating_sub(HOUR_MS);
+        let recent = outbox::count_recent(connection, recipient, NoticeDraft::KIND, since_ms)?;
+        if recent >= i64::from(notice.mails_per_hour) {
+            return Ok(());
+        }
+    }
+    let payload = notice
+        .job(&user.email, &user.username)
+        .to_json()
+        .map_err(|error| DieselError::SerializationError(Box::new(error)))?;
+    let row = InsertOutboxRow {
+        job_id: &notice.job_id,
+        kind: NoticeDraft::KIND,
+        recipient,
+        payload: &payload,
+        state: OutboxState::Waiting.as_str(),
+        created_at_ms: notice.created_at_ms,
+        due_at_ms: notice.created_at_ms,
+        failed_attempts: 0,
+        finished_at_ms: None,
+    };
+    outbox::insert_row(connection, &row)
 }
 
 fn insert_outbox_row(
@@ -96,6 +131,24 @@ impl DbMessage for RequestMail {
         }
         insert_mail(connection, mail, &user)?;
         Ok(true)
+    }
+}
+
+/// Whether a verification key is good. Uses nothing up.
+#[derive(Clone, Debug)]
+pub struct FindVerification {
+    pub digest: String,
+    pub now_ms: i64,
+}
+
+impl DbMessage for FindVerification {
+    type Output = bool;
+    const MODE: Mode = Mode::Read;
+
+    fn run(&self, connection: &mut DbConnection) -> QueryResult<bool> {
+        let owner =
+            one_time_secrets::find_owner(connection, &self.digest, Purpose::VerifyEmail, self.now_ms)?;
+        Ok(owner.is_some())
     }
 }
 

@@ -20,7 +20,7 @@ pub use login::{
     ClearLoginFailures, FindLogin, FindLoginWait, FoundLogin, Login, LoginLimit, OpenSession, OpenedSession,
     RecordLoginFailure,
 };
-pub use mails::{ConfirmEmail, RequestMail};
+pub use mails::{ConfirmEmail, FindVerification, RequestMail};
 pub use operator::{DeleteUser, FindUserByName, ImportPassword, SetActive};
 pub use outbox::{
     ClaimOutboxBatch, FindMails, FindNextDue, FindOutboxDepth, MarkDead, MarkRetry, MarkSent, OutboxDepth,

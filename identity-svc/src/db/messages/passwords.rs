@@ -3,10 +3,12 @@
 use diesel::QueryResult;
 use shared::secret::Secret;
 
+use super::mails::insert_notice;
 use crate::db::connection::DbConnection;
 use crate::db::queries::users::{self, User};
 use crate::db::queries::{one_time_secrets, sessions};
 use crate::db::{DbMessage, Mode};
+use crate::mail_draft::NoticeDraft;
 use crate::tokens::one_time::Purpose;
 
 /// Sets a new password in place of the one that was checked; ends the account's other sessions and its reset tokens.
@@ -18,6 +20,8 @@ pub struct ChangePassword {
     pub new_password: Secret<String>,
     /// The session that goes on. `None`: a token of a former Django site, which has none.
     pub keep_sid: Option<String>,
+    /// What to tell the owner. `None`: nothing.
+    pub notice: Option<NoticeDraft>,
     pub now_ms: i64,
 }
 
@@ -34,6 +38,11 @@ impl DbMessage for ChangePassword {
         one_time_secrets::delete_all_of(connection, self.user_id, Purpose::ResetPassword)?;
         let keep = self.keep_sid.as_deref();
         sessions::update_all_revoked(connection, self.user_id, keep, "password changed", self.now_ms)?;
+        if let Some(notice) = &self.notice
+            && let Some(user) = users::find_and_lock(connection, self.user_id)?
+        {
+            insert_notice(connection, notice, &user)?;
+        }
         Ok(true)
     }
 }
@@ -88,6 +97,8 @@ impl DbMessage for FindReset {
 pub struct ResetPassword {
     pub token: ResetToken,
     pub new_password: Secret<String>,
+    /// What to tell the owner. `None`: nothing.
+    pub notice: Option<NoticeDraft>,
     pub now_ms: i64,
 }
 
@@ -98,13 +109,16 @@ impl DbMessage for ResetPassword {
 
     fn run(&self, connection: &mut DbConnection) -> QueryResult<bool> {
         let (user_id, purpose) = (self.token.user_id, Purpose::ResetPassword);
-        users::find_and_lock(connection, user_id)?;
+        let user = users::find_and_lock(connection, user_id)?;
         if !one_time_secrets::delete_live(connection, &self.token.digest, purpose, user_id, self.now_ms)? {
             return Ok(false);
         }
         users::update_password(connection, user_id, self.new_password.expose(), self.now_ms)?;
         one_time_secrets::delete_all_of(connection, user_id, purpose)?;
         sessions::update_all_revoked(connection, user_id, None, "password reset", self.now_ms)?;
+        if let (Some(notice), Some(user)) = (&self.notice, &user) {
+            insert_notice(connection, notice, user)?;
+        }
         Ok(true)
     }
 }

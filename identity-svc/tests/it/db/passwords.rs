@@ -4,12 +4,15 @@ use identity_svc::db::messages::{
     RequestMail, ResetPassword, SessionState, User,
 };
 use identity_svc::db::{Db, DbError};
+use identity_svc::mail_draft::{LinkTemplate, NoticeDraft};
 use identity_svc::tokens::one_time::Purpose;
+use shared::request_id::RequestId;
 
 use super::{count_of, mail, register, request_reset, secret, session, start};
 use crate::support::{START_MS, Setup, on_both_databases};
 
 on_both_databases!(
+    nobodys_mailbox_is_filled_by_changes,
     of_simultaneous_changes_one_wins_and_ends_the_other_sessions,
     of_simultaneous_uses_of_a_reset_token_one_wins,
     resets_and_changes_at_once_never_wait_for_each_other_for_ever,
@@ -21,12 +24,30 @@ on_both_databases!(
     the_budget_of_mails_holds_against_simultaneous_requests,
 );
 
+fn notice() -> NoticeDraft {
+    NoticeDraft {
+        link: LinkTemplate::parse("https://app.test/forgotten", &[]).unwrap(),
+        language: "en",
+        request_id: RequestId::random(),
+        created_at_ms: START_MS,
+        job_id: shared::random::hex_128(),
+        mails_per_hour: 3,
+    }
+}
+
+fn notices(setup: &Setup) -> i64 {
+    setup
+        .database
+        .number("SELECT count(*) FROM outbox WHERE kind = 'password_changed'")
+}
+
 fn change(user: &User, new: &str, keep: Option<&str>) -> ChangePassword {
     ChangePassword {
         user_id: user.id,
         checked_password: secret("old-encoding"),
         new_password: secret(new),
         keep_sid: keep.map(str::to_owned),
+        notice: Some(notice()),
         now_ms: START_MS,
     }
 }
@@ -47,6 +68,7 @@ async fn reset(db: &Db, user: &User, digest: &str) -> Result<bool, DbError> {
     db.call(ResetPassword {
         token,
         new_password: secret("reset-encoding"),
+        notice: Some(notice()),
         now_ms: START_MS,
     })
     .await
@@ -73,6 +95,7 @@ async fn of_simultaneous_changes_one_wins_and_ends_the_other_sessions(setup: Set
         state(&first_sid).await.unwrap().unwrap().state,
         SessionState::Revoked
     );
+    assert_eq!(notices(&setup), 1, "told once, by the change that won");
     assert!(matches!(
         state("second").await.unwrap().unwrap().state,
         SessionState::Live { .. }
@@ -86,9 +109,22 @@ async fn of_simultaneous_uses_of_a_reset_token_one_wins(setup: Setup) {
     let outcomes = join_all((0..20).map(|_| reset(&db, &user, &digest))).await;
     let won = outcomes.into_iter().filter(|it| *it == Ok(true)).count();
     assert_eq!(won, 1);
+    assert_eq!(notices(&setup), 1);
     let found = db.call(FindSession { sid }).await.unwrap().unwrap();
     assert_eq!(found.state, SessionState::Revoked);
     assert_eq!(found.user.unwrap().password, "reset-encoding");
+}
+
+async fn nobodys_mailbox_is_filled_by_changes(setup: Setup) {
+    let db = start(&setup);
+    let (user, _) = register(&db, "ann").await;
+    for _ in 0..5 {
+        setup
+            .database
+            .execute("UPDATE users SET password = 'old-encoding'");
+        assert_eq!(db.call(change(&user, "new", None)).await, Ok(true));
+    }
+    assert_eq!(notices(&setup), 3);
 }
 
 async fn resets_and_changes_at_once_never_wait_for_each_other_for_ever(setup: Setup) {

@@ -9,6 +9,8 @@ on_both_databases!(
     the_header_is_checked_before_everything_else,
     wrong_old_passwords_are_slowed_down,
     the_new_password_may_be_the_old_one,
+    the_owner_is_told_in_a_mail,
+    a_refused_change_sends_no_mail,
 );
 
 const PATH: &str = "password/change/";
@@ -36,6 +38,57 @@ async fn a_change_keeps_this_session_and_ends_the_others(setup: Setup) {
     app.verify(&access).await.is(200, json!({}));
     assert_eq!(app.login("ann", PASSWORD).await.status, 400);
     assert_eq!(app.login("ann", NEW).await.status, 200);
+}
+
+async fn the_owner_is_told_in_a_mail(setup: Setup) {
+    let setup = setup.with("ASK_RESET_URL", "https://app.test/forgotten");
+    let app = setup.spawn().await;
+    let access = app.register("ann").await.text("access");
+    let answer = app.post_as(&access, PATH, body(PASSWORD, NEW, NEW)).await;
+    assert_eq!(answer.status, 200);
+    let mails = app.mails().await;
+    assert_eq!(mails.len(), 2, "after the verification mail");
+    let told = app.mail_to("ann@example.org").await.mail;
+    assert_eq!(told.template(), "password_changed");
+    assert_eq!(told.facts().link.expose(), "https://app.test/forgotten");
+
+    let asked = app
+        .post("password/reset/", json!({"email": "ann@example.org"}))
+        .await;
+    assert_eq!(asked.status, 200);
+    let (uid, token) = app.reset_link("ann@example.org").await;
+    let reset = json!({"uid": uid, "token": token, "new_password1": PASSWORD, "new_password2": PASSWORD});
+    assert_eq!(app.post_ru("password/reset/confirm/", reset).await.status, 200);
+    let told = app.mail_to("ann@example.org").await.mail;
+    assert_eq!(
+        (told.template(), told.facts().language),
+        ("password_changed", "ru")
+    );
+}
+
+async fn a_refused_change_sends_no_mail(setup: Setup) {
+    let app = setup.spawn().await;
+    let access = app.register("ann").await.text("access");
+    for (old, new1, new2) in [
+        ("wrong", NEW, NEW),
+        (PASSWORD, NEW, "other"),
+        (PASSWORD, "1", "1"),
+    ] {
+        assert_eq!(
+            app.post_as(&access, PATH, body(old, new1, new2)).await.status,
+            400
+        );
+    }
+    assert_eq!(app.mails().await.len(), 1, "the verification mail");
+}
+
+#[actix_web::test]
+async fn the_mail_on_a_change_can_be_switched_off() {
+    let app = Setup::sqlite().with("PASSWORD_CHANGED_MAIL", "off").spawn().await;
+    let access = app.register("ann").await.text("access");
+    let answer = app.post_as(&access, PATH, body(PASSWORD, NEW, NEW)).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(app.mails().await.len(), 1);
 }
 
 async fn checks_come_in_the_contracts_order(setup: Setup) {
