@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::bookkeeping::{Ended, release, write_down};
 use super::metrics::RelayMetrics;
-use crate::db::messages::{ClaimOutboxBatch, ClaimedJob, FindNextDue};
+use crate::db::messages::{ClaimOutboxBatch, ClaimedJob, HasDueJob};
 use crate::db::{Db, DbError};
 
 /// How many jobs are taken at once, and for how long they are the relay's.
@@ -312,8 +312,8 @@ async fn claim(db: Db, message: ClaimOutboxBatch, look: Look) -> Result<Claim, D
         is_full: false,
     };
     if look == Look::First {
-        let next_due_at_ms = db.call(FindNextDue).await?;
-        if next_due_at_ms.is_none_or(|due_at_ms| due_at_ms > message.now_ms) {
+        let now_ms = message.now_ms;
+        if !db.call(HasDueJob { now_ms }).await? {
             return Ok(nothing);
         }
     }

@@ -23,7 +23,7 @@ pub use login::{
 pub use mails::{ConfirmEmail, FindVerification, RequestMail};
 pub use operator::{DeleteUser, FindUserByName, ImportPassword, SetActive};
 pub use outbox::{
-    ClaimOutboxBatch, FindMails, FindNextDue, FindOutboxDepth, MarkDead, MarkRetry, MarkSent, OutboxDepth,
+    ClaimOutboxBatch, FindMails, FindOutboxDepth, HasDueJob, MarkDead, MarkRetry, MarkSent, OutboxDepth,
     RecordOutcomes, ReleaseAllClaims, ReleaseClaims,
 };
 pub use passwords::{ChangePassword, FindReset, FoundReset, ResetPassword, ResetToken};

@@ -24,16 +24,18 @@ impl DbMessage for ClaimOutboxBatch {
     }
 }
 
-/// When the next waiting job is due (Unix milliseconds).
+/// Whether a waiting job is due.
 #[derive(Clone, Debug)]
-pub struct FindNextDue;
+pub struct HasDueJob {
+    pub now_ms: i64,
+}
 
-impl DbMessage for FindNextDue {
-    type Output = Option<i64>;
+impl DbMessage for HasDueJob {
+    type Output = bool;
     const MODE: Mode = Mode::Read;
 
-    fn run(&self, connection: &mut DbConnection) -> QueryResult<Option<i64>> {
-        outbox::find_next_due(connection)
+    fn run(&self, connection: &mut DbConnection) -> QueryResult<bool> {
+        outbox::has_due(connection, self.now_ms)
     }
 }
 

@@ -104,7 +104,7 @@ pub fn count_recent(
         .get_result(connection)
 }
 
-/// Claims at most `limit` due jobs, longest due first, until `claimed_until_ms`: nobody else gets them before that.
+/// Claims at most `limit` due jobs, oldest first, until `claimed_until_ms`: nobody else gets them before that.
 pub fn claim_due(
     connection: &mut DbConnection,
     now_ms: i64,
@@ -136,7 +136,7 @@ pub fn claim_due(
             Statement::<(BigInt, Text, Text, Integer)>::new(
                 &[
                     "WITH due AS (SELECT id FROM outbox WHERE state = 'waiting' AND due_at_ms <= ",
-                    " ORDER BY due_at_ms, id LIMIT ",
+                    " ORDER BY id LIMIT ",
                     " FOR UPDATE SKIP LOCKED) UPDATE outbox SET due_at_ms = ",
                     " FROM due WHERE outbox.id = due.id \
                      RETURNING outbox.id, outbox.job_id, outbox.payload, outbox.failed_attempts",
@@ -157,12 +157,10 @@ fn is_waiting() -> SqlLiteral<Bool> {
     sql("state = 'waiting'")
 }
 
-/// When the next waiting job is due.
-pub fn find_next_due(connection: &mut DbConnection) -> QueryResult<Option<i64>> {
-    outbox::table
-        .filter(is_waiting())
-        .select(diesel::dsl::min(outbox::due_at_ms))
-        .first(connection)
+/// Whether a waiting job is due.
+pub fn has_due(connection: &mut DbConnection, now_ms: i64) -> QueryResult<bool> {
+    let due = outbox::table.filter(is_waiting().and(outbox::due_at_ms.le(now_ms)));
+    diesel::select(diesel::dsl::exists(due)).get_result(connection)
 }
 
 /// How many jobs wait, and when the oldest of them was written (Unix milliseconds).

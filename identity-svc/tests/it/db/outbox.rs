@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use futures_util::future::join_all;
 use identity_svc::db::Db;
 use identity_svc::db::messages::{
-    ClaimOutboxBatch, ClaimedJob, FindMails, FindNextDue, FindOutboxDepth, MailRow, MarkDead, MarkRetry,
+    ClaimOutboxBatch, ClaimedJob, FindMails, FindOutboxDepth, HasDueJob, MailRow, MarkDead, MarkRetry,
     MarkSent, OutboxDepth, RecordOutcomes, ReleaseAllClaims, ReleaseClaims,
 };
 use shared::mail_outcome::{MailOutcome, MailResult, SCHEMA};
@@ -18,7 +18,7 @@ on_both_databases!(
     a_failed_job_waits_for_its_next_attempt,
     of_two_ends_the_later_counts,
     an_end_may_be_known_before_the_job_is_marked,
-    the_next_due_and_the_depth_are_told,
+    whether_one_is_due_and_the_depth_are_told,
 );
 
 fn claim(limit: i64, now_ms: i64) -> ClaimOutboxBatch {
@@ -209,12 +209,31 @@ async fn an_end_may_be_known_before_the_job_is_marked(setup: Setup) {
     assert_eq!(find(&db, &job.job_id).await[0].state, "delivered");
 }
 
-async fn the_next_due_and_the_depth_are_told(setup: Setup) {
+async fn whether_one_is_due_and_the_depth_are_told(setup: Setup) {
     let db = start(&setup);
-    assert_eq!(db.call(FindNextDue).await, Ok(None));
+    assert_eq!(
+        db.call(HasDueJob {
+            now_ms: START_MS + 60_000
+        })
+        .await,
+        Ok(false)
+    );
     assert_eq!(db.call(FindOutboxDepth).await, Ok(OutboxDepth::default()));
     claim_one(&db).await;
-    assert_eq!(db.call(FindNextDue).await, Ok(Some(START_MS + 60_000)));
+    assert_eq!(
+        db.call(HasDueJob {
+            now_ms: START_MS + 59_999
+        })
+        .await,
+        Ok(false)
+    );
+    assert_eq!(
+        db.call(HasDueJob {
+            now_ms: START_MS + 60_000
+        })
+        .await,
+        Ok(true)
+    );
     let depth = OutboxDepth {
         waiting_count: 1,
         oldest_created_at_ms: Some(START_MS),

@@ -38,8 +38,8 @@ const HOT: [&str; 13] = [
     "SELECT user_id FROM one_time_secrets WHERE digest = 'd7' AND purpose = 'verify_email' AND expires_at_ms > 1",
     "DELETE FROM one_time_secrets WHERE user_id = 7 AND purpose = 'verify_email'",
     "SELECT count(*) FROM outbox WHERE recipient = 'e7' AND kind = 'verify_email' AND created_at_ms > 1",
-    "SELECT min(due_at_ms) FROM outbox WHERE state = 'waiting'",
-    "WITH due AS (SELECT id FROM outbox WHERE state = 'waiting' AND due_at_ms <= 9950 ORDER BY due_at_ms, id LIMIT 20 \
+    "SELECT EXISTS (SELECT 1 FROM outbox WHERE state = 'waiting' AND due_at_ms <= 9950)",
+    "WITH due AS (SELECT id FROM outbox WHERE state = 'waiting' AND due_at_ms <= 9950 ORDER BY id LIMIT 20 \
      FOR UPDATE SKIP LOCKED) UPDATE outbox SET due_at_ms = 1 FROM due WHERE outbox.id = due.id RETURNING outbox.id",
     "SELECT * FROM outbox WHERE job_id = 'j7' OR recipient = 'j7'",
 ];

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use identity_svc::db::messages::{
-    FindSession, IsLegacyTokenUsed, RevokeSession, RotateSession, RotatedSession, SessionState,
+    FindRevoked, FindSession, IsLegacyTokenUsed, RevokeSession, RotateSession, RotatedSession, SessionState,
     UseLegacyToken, UsedLegacyToken,
 };
 
@@ -13,6 +13,7 @@ on_both_databases!(
     simultaneous_rotations_inside_the_grace_lead_to_one_successor,
     a_generation_before_the_last_is_reuse_even_inside_the_grace,
     a_session_is_revoked_once,
+    ended_sessions_are_told_in_the_order_of_their_ends_page_by_page,
     a_legacy_token_is_used_once,
     a_legacy_token_of_nobody_stays,
 );
@@ -71,6 +72,37 @@ async fn a_generation_before_the_last_is_reuse_even_inside_the_grace(setup: Setu
         db.call(rotation(&sid, 2, 10, START_MS)).await,
         Ok(RotatedSession::Revoked)
     );
+}
+
+async fn ended_sessions_are_told_in_the_order_of_their_ends_page_by_page(setup: Setup) {
+    let db = start(&setup);
+    let mut ends = Vec::new();
+    // Two end in the same millisecond: the session decides then.
+    for (name, now_ms) in [
+        ("ann", START_MS + 2),
+        ("bob", START_MS + 1),
+        ("cid", START_MS + 1),
+    ] {
+        let (_, sid) = register(&db, name).await;
+        let reason = "logout";
+        db.call(RevokeSession {
+            sid: sid.clone(),
+            reason,
+            now_ms,
+        })
+        .await
+        .unwrap();
+        ends.push((sid, now_ms));
+    }
+    register(&db, "dan").await;
+    ends.sort_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));
+    let mut after = (START_MS, String::new());
+    for end in &ends {
+        let page = db.call(FindRevoked { after, limit: 1 }).await.unwrap();
+        assert_eq!(page, [end.clone()]);
+        after = (end.1, end.0.clone());
+    }
+    assert_eq!(db.call(FindRevoked { after, limit: 1 }).await, Ok(Vec::new()));
 }
 
 async fn a_session_is_revoked_once(setup: Setup) {

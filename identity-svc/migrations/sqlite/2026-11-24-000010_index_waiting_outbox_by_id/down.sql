@@ -1,0 +1,2 @@
+-- Nothing to do: PostgreSQL only. The names are the same on both databases.
+SELECT 1;
