@@ -107,6 +107,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         signal = shared::shutdown::signal() => {
             log::info!("{signal}: finishing requests, then mail jobs");
             observed.drain();
+            identity.drain();
             tokio::time::sleep(LINGER).await;
             Ok(())
         }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
@@ -66,6 +67,7 @@ pub struct Running {
     pub database_state: watch::Receiver<DatabaseState>,
     pub relay_metrics: Arc<RelayMetrics>,
     pub passwords: Passwords,
+    is_draining: Arc<AtomicBool>,
     server: ServerHandle,
     server_ended: JoinHandle<std::io::Result<()>>,
     actors: ShutdownTrigger,
@@ -124,6 +126,7 @@ pub async fn start(
         outcomes.map(|outcomes| OutcomeRecorder::start(db.clone(), outcomes, signal.clone()));
     let janitor_ended = Janitor::start(db.clone(), tokens.clone(), clock.clone(), signal);
     let passwords = Passwords::start(settings.hash_threads, settings.bcrypt_cost, settings.hash_queue);
+    let is_draining = Arc::<AtomicBool>::default();
     let state = AppState {
         db: db.clone(),
         passwords: passwords.clone(),
@@ -131,6 +134,7 @@ pub async fn start(
         clock,
         settings: Arc::new(settings),
         texts,
+        is_draining: is_draining.clone(),
     };
     let state = web::Data::new(state);
     let server = HttpServer::new(move || {
@@ -158,6 +162,7 @@ pub async fn start(
         database_state,
         relay_metrics,
         passwords,
+        is_draining,
         server: handle,
         server_ended,
         actors,
@@ -209,6 +214,11 @@ impl Running {
             () = ended(&mut self.recorder_ended) => "the recorder of mail outcomes has ended".to_owned(),
             _ = &mut self.janitor_ended => "the janitor has ended".to_owned(),
         }
+    }
+
+    /// Tells gateways to send nothing new here. Still answers what comes.
+    pub fn drain(&self) {
+        self.is_draining.store(true, Relaxed);
     }
 
     /// Stops accepting, finishes requests, then the relay, then the rest.

@@ -19,8 +19,8 @@ use crate::upstream::{Group, Upstream, UpstreamUrl};
 
 /// Pages that the gateway serves itself, when embedded mode gives it some.
 const PAGES_PREFIX: &str = "/dev/";
-/// What tells of identity-svc's health; its answer is cached there.
-const IDENTITY_PROBE: &str = "/.well-known/jwks.json";
+/// Where identity-svc says that it is about to stop. An older one has no such path: its 404 is an answer, too.
+const IDENTITY_PROBE: &str = "/internal/ready";
 /// What identity-svc shows to the world. Its `/internal/` is in no line.
 const IDENTITY_PREFIXES: [&str; 3] = ["/api/auth/", "/account/", "/.well-known/jwks.json"];
 

@@ -1,7 +1,12 @@
-//! `GET /internal/revocations?after=<cursor>`: sessions that have ended while access tokens of theirs may still be alive.
+//! For gateways, which poll both. They are on this service's own port only: no gateway routes `/internal`.
 //!
-//! For gateways, which poll it. It is on this service's own port only: no gateway routes `/internal`. Rows that commit
+//! - `GET /internal/ready`: 503 from the signal to stop on, so that nothing new is sent to a replica that is about to close.
+//! - `GET /internal/revocations?after=<cursor>`: sessions that have ended while access tokens of theirs may still be alive.
+//!
+//! Rows that commit
 //! late carry earlier times, so a complete reading goes on some seconds before its own time, and repeats what it gave.
+
+use std::sync::atomic::Ordering::Relaxed;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -23,6 +28,15 @@ struct Page {
     cursor: String,
     more: bool,
     keep_seconds: i64,
+}
+
+/// Whether gateways may send requests here. Not whether database or broker can be reached: that is the same for all replicas,
+/// and the API's own 503 says more.
+pub async fn ready(state: web::Data<AppState>) -> HttpResponse {
+    match state.is_draining.load(Relaxed) {
+        false => HttpResponse::NoContent().finish(),
+        true => HttpResponse::ServiceUnavailable().finish(),
+    }
 }
 
 pub async fn revocations(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {

@@ -24,6 +24,7 @@ mod user;
 mod well_known;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
@@ -54,6 +55,8 @@ pub struct AppState {
     pub clock: Clock,
     pub settings: Arc<Settings>,
     pub texts: Arc<Catalogue>,
+    /// A stop is near: gateways are told to send nothing new here.
+    pub is_draining: Arc<AtomicBool>,
 }
 
 /// All routes of the API.
@@ -114,6 +117,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         web::patch().to(user::patch),
     ];
     add("/user", USER, user);
+    config.route("/internal/ready", web::get().to(internal::ready));
     config.route("/internal/revocations", web::get().to(internal::revocations));
     config.route("/.well-known/jwks.json", web::get().to(well_known::jwks));
 }

@@ -2,6 +2,7 @@
 
 mod every_request;
 mod formats;
+mod internal;
 mod login;
 mod logout;
 mod password_change;

@@ -1,0 +1,24 @@
+//! What gateways ask, and nobody else can.
+
+use crate::support::{PASSWORD, Setup, TestApp};
+
+async fn ready(app: &TestApp) -> u16 {
+    let url = format!("http://{}/internal/ready", app.running.address);
+    awc::Client::new()
+        .get(url)
+        .send()
+        .await
+        .unwrap()
+        .status()
+        .as_u16()
+}
+
+#[actix_web::test]
+async fn a_replica_about_to_stop_tells_gateways_and_still_answers() {
+    let app = Setup::sqlite().spawn().await;
+    app.register("ann").await;
+    assert_eq!(ready(&app).await, 204);
+    app.running.drain();
+    assert_eq!(ready(&app).await, 503);
+    assert_eq!(app.login("ann", PASSWORD).await.status, 200);
+}
