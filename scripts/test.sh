@@ -4,16 +4,10 @@
 #   scripts/test.sh [STEP ...]
 #
 # Steps, in order: scripts fmt clippy doc deny tests build conformance security crash conformance-production
-<<<<<<< HEAD
-# security-production bad-input faults kubernetes watch upgrade compose. Default: all of them. A failed step does not keep the
-# others from running. The steps tests and most of the later ones start PostgreSQL, RabbitMQ and an SMTP server of their own: see
-# servers.sh; compose needs a Docker daemon. The last line is "N passed, N failed": the checks of all test runners together, and
-# one failed for a step that failed without a count. Exit status: 1 when any failed.
-=======
-# security-production bad-input browser faults. Default: all of them. A failed step does not keep the others from running. The
-# steps tests, bad-input, faults and those of production start PostgreSQL, RabbitMQ and an SMTP server of their own: see servers.sh. The last line is "N passed, N failed": the checks of all test runners
-# together, and one failed for a step that failed without a count. Exit status: 1 when any failed.
->>>>>>> 574a933 (pages, mails: reset from the first click to the new password, in the site's own look; a mail on a changed password)
+# security-production bad-input browser faults load kubernetes watch upgrade compose. Default: all of them. A failed step does
+# not keep the others from running. The steps tests and most of the later ones start PostgreSQL, RabbitMQ and an SMTP server of
+# their own: see servers.sh; browser needs Node.js and Chromium, compose a Docker daemon. The last line is "N passed, N failed":
+# the checks of all test runners together, and one failed for a step that failed without a count. Exit status: 1 when any failed.
 #
 # As root on Debian it installs what is missing (compiler, libpq, Python, PostgreSQL, RabbitMQ); otherwise it says what to
 # install. The suites of conformance and security are optional: they are run when they stand beside the project in ../shared.
@@ -21,12 +15,8 @@
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source "$root/scripts/servers.sh"
 
-all_steps=(scripts fmt clippy doc deny tests build conformance security crash
-<<<<<<< HEAD
-  conformance-production security-production bad-input faults kubernetes watch upgrade compose)
-=======
-  conformance-production security-production bad-input browser faults)
->>>>>>> 574a933 (pages, mails: reset from the first click to the new password, in the site's own look; a mail on a changed password)
+all_steps=(scripts fmt clippy doc deny tests build conformance security crash conformance-production
+  security-production bad-input browser faults load kubernetes watch upgrade compose)
 steps=()
 while (($# > 0)); do
   case $1 in
@@ -116,6 +106,9 @@ step_browser() { have_program && scripts/browser_test.sh --bin "$program"; }
 
 # Always the same plan; faults.sh by hand draws another one each time.
 step_faults() { have_program && scripts/faults.sh --seed 20240 --bin "$program"; }
+
+# Only what does not depend on how busy the machine is; the rest of load_test.py is for a quiet one.
+step_load() { have_program && scripts/load_test.py --bin "$(dirname "$program")" reload stop; }
 
 step_kubernetes() {
   [[ -x $suites_dir/deploytools/k8s/check.sh ]] || { say "../shared/deploytools is not there: left out"; return 99; }

@@ -82,7 +82,7 @@ pub struct Settings {
     pub reset_url: LinkTemplate,
     /// `GATEHOUSE_IDENTITY_ASK_RESET_URL`: where a reset is asked for; the link of the mail on a changed password.
     pub ask_reset_url: LinkTemplate,
-    /// `GATEHOUSE_IDENTITY_PASSWORD_CHANGED_MAIL` (default on).
+    /// `GATEHOUSE_IDENTITY_PASSWORD_CHANGED_MAIL` (default off: the contract sends none).
     pub password_changed_mail: bool,
     /// What the pages show of the site: `GATEHOUSE_BRAND_*`.
     pub brand: Brand,
@@ -149,7 +149,7 @@ impl Settings {
             verify_url: link("VERIFY_URL", VERIFY_URL, &["key"]),
             reset_url: link("RESET_URL", RESET_URL, &["uid", "token"]),
             ask_reset_url: link("ASK_RESET_URL", ASK_RESET_URL, &[]),
-            password_changed_mail: env.switch("GATEHOUSE_IDENTITY_PASSWORD_CHANGED_MAIL", true),
+            password_changed_mail: env.switch("GATEHOUSE_IDENTITY_PASSWORD_CHANGED_MAIL", false),
             brand: Brand::from_env(env),
             templates_dir: templates_dir(env),
             rotate_refresh_tokens: env.switch("GATEHOUSE_IDENTITY_ROTATE_REFRESH_TOKENS", false),

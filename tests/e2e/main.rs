@@ -9,6 +9,7 @@
 mod http;
 mod journey;
 mod operator;
+mod own_service;
 mod pages;
 mod server;
 mod startup;

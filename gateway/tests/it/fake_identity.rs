@@ -97,6 +97,7 @@ impl FakeIdentity {
                 let keys: Vec<Value> = state.keys.iter().map(|(kid, key)| public(kid, key)).collect();
                 HttpResponse::Ok().json(json!({ "keys": keys }))
             }
+            "/internal/ready" => HttpResponse::NoContent().finish(),
             "/internal/revocations" if state.has_feed => HttpResponse::Ok().json(json!({
                 "revocations": state.revoked,
                 "cursor": "1.",

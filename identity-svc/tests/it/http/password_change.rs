@@ -83,7 +83,7 @@ async fn a_refused_change_sends_no_mail(setup: Setup) {
 }
 
 #[actix_web::test]
-async fn the_mail_on_a_change_can_be_switched_off() {
+async fn no_mail_on_a_change_unless_it_is_switched_on() {
     let app = Setup::sqlite().with("PASSWORD_CHANGED_MAIL", "off").spawn().await;
     let access = app.register("ann").await.text("access");
     let answer = app.post_as(&access, PATH, body(PASSWORD, NEW, NEW)).await;

@@ -73,6 +73,7 @@ impl Setup {
             ("QUEUE_URL", "memory:"),
             ("KEYS_FILE", &keys.to_string_lossy()),
             ("CREATE_KEYS", "on"),
+            ("PASSWORD_CHANGED_MAIL", "on"),
             ("BCRYPT_COST", "4"),
             ("HASH_THREADS", "1"),
             ("HASH_QUEUE_SECONDS", "60"),
