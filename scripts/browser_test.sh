@@ -41,7 +41,8 @@ mkdir -p "$screenshots"
 status=0
 printf '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" width="32" height="32"><circle cx="12" cy="12" r="11" fill="#ffd400"/></svg>' >"$scratch/logo.svg"
 # Hashing is quick; the budgets are for people, who click more slowly.
-quick=(GATEHOUSE_IDENTITY_BCRYPT_COST=4 GATEHOUSE_GATEWAY_AUTH_REQUESTS_PER_MINUTE=0 GATEHOUSE_IDENTITY_MAILS_PER_HOUR=0)
+quick=(GATEHOUSE_IDENTITY_BCRYPT_COST=4 GATEHOUSE_GATEWAY_AUTH_REQUESTS_PER_MINUTE=0 GATEHOUSE_IDENTITY_MAILS_PER_HOUR=0
+  GATEHOUSE_IDENTITY_PASSWORD_CHANGED_MAIL=on)
 start_gatehouse "$scratch/plain" "${quick[@]}"
 plain_url=$base_url plain_pid=$server_pid plain_log=$server_log
 start_gatehouse "$scratch/brand" "${quick[@]}" GATEHOUSE_BRAND_NAME="Birch & Sons" GATEHOUSE_BRAND_COLOR=#ffd400 \

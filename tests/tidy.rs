@@ -246,6 +246,20 @@ fn nothing_depends_on_the_machine_it_was_written_on() {
 }
 
 #[test]
+fn no_file_holds_an_unfinished_merge() {
+    let marks = ["<".repeat(7) + " ", ">".repeat(7) + " "];
+    let mut broken = Vec::new();
+    for name in all_files() {
+        let text = fs::read_to_string(root().join(&name)).unwrap_or_default();
+        let is_mark = |line: &str| marks.iter().any(|mark| line.starts_with(mark.as_str()));
+        if text.lines().any(is_mark) {
+            broken.push(name);
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
 fn documents_exist_and_their_links_lead_to_files() {
     let mut broken: Vec<String> = DOCUMENTS
         .iter()

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::server::{NEW_PASSWORD, PASSWORD, Server, last_segment};
+use crate::server::{Folder, NEW_PASSWORD, PASSWORD, Server, last_segment};
 
 fn text<'a>(body: &'a Value, field: &str) -> &'a str {
     body[field]
@@ -92,7 +92,8 @@ fn live(server: &Server) -> Vec<String> {
 
 #[test]
 fn an_account_lives_from_registration_to_reset_and_no_secret_is_logged() {
-    let server = Server::start();
+    let told = [("GATEHOUSE_IDENTITY_PASSWORD_CHANGED_MAIL", "on")];
+    let server = Server::start_with(Folder::new(), &told);
     let secrets = live(&server);
     let log = server.log();
     assert!(log.contains("/api/auth/login/"), "the log was looked at");
