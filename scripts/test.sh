@@ -117,10 +117,11 @@ step_kubernetes() {
 
 step_watch() { have_program && scripts/watch_test.sh --bin "$program"; }
 
-# From the last tag, or the commit before; it is built once.
+# From the last tag, which is built once; as long as there is none, these programs are replaced by themselves.
 step_upgrade() {
-  git rev-parse -q --verify 'HEAD~1^{commit}' >/dev/null || { say "there is no earlier commit here: left out"; return 99; }
-  have_program && scripts/upgrade_test.sh --bin "$program"
+  local from=()
+  git describe --tags --abbrev=0 >/dev/null 2>&1 || from=(--old "$(dirname "$program")")
+  have_program && scripts/upgrade_test.sh "${from[@]}" --bin "$program"
 }
 
 step_compose() {
