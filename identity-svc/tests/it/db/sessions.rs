@@ -99,7 +99,7 @@ async fn ended_sessions_are_told_in_the_order_of_their_ends_page_by_page(setup: 
     let mut after = (START_MS, String::new());
     for end in &ends {
         let page = db.call(FindRevoked { after, limit: 1 }).await.unwrap();
-        assert_eq!(page, [end.clone()]);
+        assert_eq!(page, std::slice::from_ref(end));
         after = (end.1, end.0.clone());
     }
     assert_eq!(db.call(FindRevoked { after, limit: 1 }).await, Ok(Vec::new()));
