@@ -202,7 +202,7 @@ impl Worker {
     {
         let address = envelope.origin.address;
         if route.is_identity {
-            let is_limited = rate_limit::is_limited(head.path());
+            let is_limited = rate_limit::is_limited(&head.method, head.path());
             let wait = is_limited
                 .then(|| self.shared.rate_limit.charge(address))
                 .flatten();

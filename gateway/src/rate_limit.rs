@@ -8,15 +8,20 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use actix_http::Method;
 use shared::clock::{Clock, to_ms};
 
 const WINDOW_MS: i64 = 60_000;
 /// How many clients one generation holds; the table holds two, at most some tens of megabytes.
 const GENERATION_CLIENTS: usize = 65_536;
 
-/// Whether a request for `path` is charged to its client's budget. Every method is: the contract checks the budget
-/// before the method.
-pub fn is_limited(path: &str) -> bool {
+/// Whether a request is charged to its client's budget. At an endpoint of the contract every method is, because it checks
+/// the budget before the method. The built-in pages lead to the same guesses and mails, once a form is sent.
+pub fn is_limited(method: &Method, path: &str) -> bool {
+    if let Some(page) = path.strip_prefix("/account/") {
+        let sends_a_mail = page.strip_suffix('/').unwrap_or(page) == "verify-email";
+        return method == Method::POST && (sends_a_mail || page.starts_with("password/"));
+    }
     let Some(endpoint) = path.strip_prefix("/api/auth/") else {
         return false;
     };
@@ -236,7 +241,7 @@ mod tests {
             "password/change/",
             "password/reset/confirm",
         ] {
-            assert!(is_limited(&format!("/api/auth/{path}")), "{path}");
+            assert!(is_limited(&Method::GET, &format!("/api/auth/{path}")), "{path}");
         }
         for path in [
             "registration/resend-email/",
@@ -247,8 +252,22 @@ mod tests {
             "Login/",
             "password",
         ] {
-            assert!(!is_limited(&format!("/api/auth/{path}")), "{path}");
+            assert!(!is_limited(&Method::POST, &format!("/api/auth/{path}")), "{path}");
         }
-        assert!(!is_limited("/login/"));
+        assert!(!is_limited(&Method::POST, "/login/"));
+    }
+
+    #[test]
+    fn a_form_of_the_pages_is_charged_and_looking_at_it_is_not() {
+        for path in [
+            "/account/password/reset",
+            "/account/password/reset/confirm/u/t",
+            "/account/verify-email/",
+        ] {
+            assert!(is_limited(&Method::POST, path), "{path}");
+            assert!(!is_limited(&Method::GET, path), "{path}");
+        }
+        // As the contract's own endpoint: the key is beyond guessing, and no mail is sent.
+        assert!(!is_limited(&Method::POST, "/account/verify-email/some-key"));
     }
 }

@@ -133,6 +133,29 @@ fn a_reset_is_asked_for_and_what_was_typed_stays() {
 }
 
 #[test]
+fn the_forms_of_the_pages_share_the_clients_budget_with_the_api() {
+    let settings = [("GATEHOUSE_GATEWAY_AUTH_REQUESTS_PER_MINUTE", "3")];
+    let server = Server::start_with(Folder::new(), &settings);
+    let ask = || post_form(&server, "/account/password/reset", "email=nobody%40mail.test");
+    assert_eq!(server.login("nobody", PASSWORD).status, 400);
+    assert_eq!((ask().status, ask().status), (200, 200));
+    let refused = ask();
+    assert_eq!(refused.status, 429, "{}", refused.body);
+    assert!(refused.headers.contains("retry-after: "), "{}", refused.headers);
+    assert!(
+        refused.headers.contains("content-type: text/html"),
+        "{}",
+        refused.headers
+    );
+    assert_eq!(
+        server.get("/account/password/reset").status,
+        200,
+        "looking is free"
+    );
+    assert_eq!(server.login("nobody", PASSWORD).status, 429);
+}
+
+#[test]
 fn bad_input_is_answered_with_a_page() {
     let server = Server::start();
     let big = "x".repeat(3_000_000);
