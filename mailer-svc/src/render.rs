@@ -7,6 +7,7 @@ use std::time::Duration;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use shared::brand::{Palette, Scheme};
 use shared::email_job::{Facts, Link, Mail};
+use shared::html::escaped;
 use unic_langid::LanguageIdentifier;
 
 use crate::durations::Durations;
@@ -263,20 +264,4 @@ fn one_line(text: &str) -> String {
         .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ")
-}
-
-/// HTML's five characters. The engine's own escaping also takes `/`, which makes links hard to read in the source.
-pub(crate) fn escaped(text: &str) -> String {
-    let mut html = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            other => html.push(other),
-        }
-    }
-    html
 }

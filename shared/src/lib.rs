@@ -7,6 +7,7 @@ pub mod email_job;
 pub mod env;
 pub mod headers;
 pub mod health;
+pub mod html;
 pub mod jwt;
 pub mod logging;
 pub mod mail_outcome;

@@ -9,12 +9,12 @@ mod page;
 mod templates;
 
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, guard, web};
+use actix_web::{HttpResponse, guard, web};
 
 pub use page::Pages;
 pub use templates::PagesError;
 
-use crate::http::{ApiError, AppState, Context};
+use crate::http::ApiError;
 use page::Page;
 
 /// Where a reset is asked for.
@@ -67,35 +67,15 @@ async fn logo(pages: web::Data<Pages>) -> Result<HttpResponse, ApiError> {
         .body(logo.bytes.clone()))
 }
 
-async fn not_found(
-    pages: web::Data<Pages>,
-    state: web::Data<AppState>,
-    context: Context,
-    request: HttpRequest,
-) -> HttpResponse {
-    Page::new(&pages, &state, &context, &request).refusal(&ApiError::NotFound)
+async fn not_found(page: Page) -> HttpResponse {
+    page.refusal(&ApiError::NotFound)
 }
 
-async fn wrong_method(
-    pages: web::Data<Pages>,
-    state: web::Data<AppState>,
-    context: Context,
-    request: HttpRequest,
-) -> HttpResponse {
-    let error = ApiError::MethodNotAllowed(request.method().as_str().to_owned());
-    let mut response = Page::new(&pages, &state, &context, &request).refusal(&error);
+async fn wrong_method(page: Page) -> HttpResponse {
+    let error = ApiError::MethodNotAllowed(page.method.as_str().to_owned());
+    let mut response = page.refusal(&error);
     response
         .headers_mut()
         .insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD, POST"));
     response
-}
-
-/// The client's budget, which the gateway keeps (contract section 12).
-fn check_budget(context: &Context) -> Result<(), ApiError> {
-    match context.throttle_wait_seconds {
-        Some(wait_seconds) => Err(ApiError::Throttled {
-            wait_seconds: wait_seconds.max(1),
-        }),
-        None => Ok(()),
-    }
 }

@@ -1,19 +1,17 @@
 //! Sets a new password with the `uid` and token of a mail's link.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use minijinja::context;
 use shared::secret::Secret;
 
-use super::page::{Page, Pages};
-use super::{ASK, check_budget};
+use super::ASK;
+use super::page::Page;
 use crate::db::messages::{FindReset, FoundReset};
 use crate::domain::field_errors::FieldErrors;
 use crate::domain::password_rules;
 use crate::domain::texts::Text;
-use crate::http::{
-    ApiError, AppState, Body, Context, FieldReader, PasswordResetConfirmRequest, RequestBody, reset_password,
-};
+use crate::http::{ApiError, Body, FieldReader, PasswordResetConfirmRequest, RequestBody, reset_password};
 use crate::tokens::one_time;
 
 /// Both passwords.
@@ -33,21 +31,14 @@ impl RequestBody for NewPasswordForm {
 }
 
 /// A link that is used up is told so before a password is thought up for it. Looking uses nothing up.
-pub async fn show(
-    pages: web::Data<Pages>,
-    state: web::Data<AppState>,
-    context: Context,
-    request: HttpRequest,
-    path: web::Path<(String, String)>,
-) -> HttpResponse {
-    let page = Page::new(&pages, &state, &context, &request);
+pub async fn show(page: Page, path: web::Path<(String, String)>) -> HttpResponse {
     let (uid, token) = path.into_inner();
     let message = FindReset {
         uid,
         digest: one_time::digest(&token),
-        now_ms: state.clock.now_ms(),
+        now_ms: page.state.clock.now_ms(),
     };
-    match state.db.call(message).await {
+    match page.state.db.call(message).await {
         Ok(FoundReset::Good { .. }) => form(&page, StatusCode::OK, &FieldErrors::new()),
         Ok(FoundReset::UnknownUid | FoundReset::BadToken) => failed(&page),
         Err(error) => page.refusal(&error.into()),
@@ -55,15 +46,11 @@ pub async fn show(
 }
 
 pub async fn set(
-    pages: web::Data<Pages>,
-    state: web::Data<AppState>,
-    context: Context,
-    request: HttpRequest,
+    page: Page,
     path: web::Path<(String, String)>,
     sent: Result<Body<NewPasswordForm>, ApiError>,
 ) -> HttpResponse {
-    let page = Page::new(&pages, &state, &context, &request);
-    match take(&state, &page, path.into_inner(), sent).await {
+    match take(&page, path.into_inner(), sent).await {
         Ok(()) => page.message(StatusCode::OK, "reset-done", None),
         Err(ApiError::Validation(errors)) if errors.has("uid") || errors.has("token") => failed(&page),
         Err(ApiError::Validation(errors)) => {
@@ -74,13 +61,11 @@ pub async fn set(
 }
 
 async fn take(
-    state: &AppState,
-    page: &Page<'_>,
+    page: &Page,
     (uid, token): (String, String),
     sent: Result<Body<NewPasswordForm>, ApiError>,
 ) -> Result<(), ApiError> {
-    let context = page.context();
-    check_budget(&context)?;
+    page.check_budget()?;
     let NewPasswordForm {
         new_password1,
         new_password2,
@@ -91,7 +76,7 @@ async fn take(
         uid,
         token: Secret::new(token),
     };
-    reset_password(state, &context, request).await
+    reset_password(&page.state, &page.context, request).await
 }
 
 /// The contract puts what is wrong with a password beside its repetition. Who reads a page looks for it where the
@@ -114,12 +99,12 @@ fn beside_their_fields(errors: &FieldErrors) -> FieldErrors {
     beside
 }
 
-fn form(page: &Page<'_>, status: StatusCode, errors: &FieldErrors) -> HttpResponse {
+fn form(page: &Page, status: StatusCode, errors: &FieldErrors) -> HttpResponse {
     let facts = context! { title => "reset-title", errors => page.errors(errors) };
     page.answer(status, "new_password.html", facts)
 }
 
-fn failed(page: &Page<'_>) -> HttpResponse {
+fn failed(page: &Page) -> HttpResponse {
     let next = Some((page.link(ASK), "ask-again"));
     page.message(StatusCode::NOT_FOUND, "reset-failed", next)
 }

@@ -1,11 +1,13 @@
 //! One page for one request: its language, its template, and the headers that keep its address and content to itself.
 
 use std::collections::BTreeMap;
+use std::future::{Ready, ready};
 use std::sync::Arc;
 
-use actix_web::http::StatusCode;
+use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use minijinja::context;
 use minijinja::value::Value;
 use shared::brand::Brand;
@@ -14,7 +16,7 @@ use shared::random;
 use super::logo::Logo;
 use super::templates::{PagesError, Templates};
 use crate::domain::field_errors::FieldErrors;
-use crate::domain::languages::{Catalogue, Language};
+use crate::domain::languages::Catalogue;
 use crate::domain::texts::Text;
 use crate::http::{ApiError, AppState, Context};
 
@@ -46,54 +48,57 @@ struct Query {
     lang: Option<String>,
 }
 
-/// A page in the making, in the language of its request or of its address (`?lang=ru`).
-pub struct Page<'a> {
-    pages: &'a Pages,
-    texts: &'a Catalogue,
-    context: &'a Context,
-    pub language: Language,
-    is_chosen: bool,
+/// A page in the making, in the language of its request or of its address (`?lang=ru`). Handlers take it as they take a body.
+pub struct Page {
+    pages: web::Data<Pages>,
+    pub state: web::Data<AppState>,
+    /// Of the request, with the language that was chosen: a mail comes in it too.
+    pub context: Context,
+    is_language_chosen: bool,
+    pub method: Method,
     /// The route, without the secrets of its address.
     route: String,
-    /// Whether the same address can be asked for in another language, without losing what was sent.
-    can_switch: bool,
 }
 
-impl<'a> Page<'a> {
-    pub fn new(pages: &'a Pages, state: &'a AppState, context: &'a Context, request: &HttpRequest) -> Self {
+impl Page {
+    fn of(request: &HttpRequest) -> Option<Self> {
+        let state = request.app_data::<web::Data<AppState>>()?.clone();
+        let mut context = request.extensions().get::<Context>().cloned()?;
         let query = web::Query::<Query>::from_query(request.query_string());
         let wanted = query.ok().and_then(|query| query.into_inner().lang);
         let chosen = wanted.and_then(|tag| state.texts.languages().find(|known| known.tag() == tag));
-        Self {
-            pages,
-            texts: &state.texts,
+        context.language = chosen.unwrap_or(context.language);
+        Some(Self {
+            pages: request.app_data::<web::Data<Pages>>()?.clone(),
+            state,
             context,
-            language: chosen.unwrap_or(context.language),
-            is_chosen: chosen.is_some(),
+            is_language_chosen: chosen.is_some(),
+            method: request.method().clone(),
             route: request.match_pattern().unwrap_or_default(),
-            can_switch: request.method().is_safe(),
-        }
+        })
     }
 
-    /// The context of the request, with the language that was chosen: a mail comes in it too.
-    pub fn context(&self) -> Context {
-        Context {
-            language: self.language,
-            ..self.context.clone()
+    /// The client's budget, which the gateway keeps (contract section 12).
+    pub fn check_budget(&self) -> Result<(), ApiError> {
+        match self.context.throttle_wait_seconds {
+            Some(wait_seconds) => Err(ApiError::Throttled {
+                wait_seconds: wait_seconds.max(1),
+            }),
+            None => Ok(()),
         }
     }
 
     /// Another page of ours, in the language that was chosen.
     pub fn link(&self, path: &str) -> String {
-        match self.is_chosen {
-            true => format!("{path}?lang={}", self.language),
+        match self.is_language_chosen {
+            true => format!("{path}?lang={}", self.context.language),
             false => path.to_owned(),
         }
     }
 
     /// The sentences for each field, as templates take them. `None` when nothing is wrong.
     pub fn errors(&self, errors: &FieldErrors) -> Option<Value> {
-        let say = |text: &Text| self.texts.text(text, self.language);
+        let say = |text: &Text| self.state.texts.text(text, self.context.language);
         let fields: BTreeMap<&str, Vec<String>> = errors
             .iter()
             .map(|(field, texts)| (field, texts.iter().map(say).collect()))
@@ -122,7 +127,7 @@ impl<'a> Page<'a> {
         if *error == ApiError::NotFound {
             return self.message(StatusCode::NOT_FOUND, "lost", None);
         }
-        let detail = self.texts.text(&error.detail(), self.language);
+        let detail = self.state.texts.text(&error.detail(), self.context.language);
         let facts =
             context! { title => "problem-title", words => "problem", tone => "bad", detail => detail };
         let mut response = self.answer(error.status_code(), "message.html", facts);
@@ -134,10 +139,11 @@ impl<'a> Page<'a> {
 
     pub fn answer(&self, status: StatusCode, template: &str, facts: Value) -> HttpResponse {
         let nonce = random::base64url_128();
-        let name = |language| self.texts.page_text("language-name", language);
-        let languages: Vec<Value> = match self.can_switch {
-            true => self
-                .texts
+        let (texts, language) = (&self.state.texts, self.context.language);
+        let name = |language| texts.page_text("language-name", language);
+        // Another language is a link to the same address, which would lose what was sent.
+        let languages: Vec<Value> = match self.method.is_safe() {
+            true => texts
                 .languages()
                 .map(|language| context! { tag => language.tag(), name => name(language) })
                 .collect(),
@@ -146,7 +152,7 @@ impl<'a> Page<'a> {
         let html = match self
             .pages
             .templates
-            .render(template, self.language, &languages, &nonce, facts)
+            .render(template, language, &languages, &nonce, facts)
         {
             Ok(html) => html,
             Err(error) => return HttpResponse::from_error(ApiError::Internal(error.to_string())),
@@ -160,10 +166,16 @@ impl<'a> Page<'a> {
             .insert_header((header::CONTENT_SECURITY_POLICY, policy))
             // The address holds a one-time secret.
             .insert_header((header::REFERRER_POLICY, "no-referrer"))
-            .insert_header((
-                header::CONTENT_LANGUAGE,
-                HeaderValue::from_static(self.language.tag()),
-            ))
+            .insert_header((header::CONTENT_LANGUAGE, HeaderValue::from_static(language.tag())))
             .body(html)
+    }
+}
+
+impl FromRequest for Page {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::of(request).ok_or_else(|| ApiError::Internal("a page without its parts".to_owned())))
     }
 }

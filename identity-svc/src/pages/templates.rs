@@ -8,6 +8,7 @@ use std::{fs, io};
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior, context};
 use shared::brand::{Brand, Palette};
+use shared::html::escaped;
 
 use crate::domain::languages::{Catalogue, Language};
 
@@ -238,22 +239,6 @@ fn mistake(files: &BTreeMap<&'static str, String>, name: &str, error: &Error) ->
             .detail()
             .map_or(kind.clone(), |detail| format!("{kind}: {detail}")),
     }
-}
-
-/// HTML's five characters. The engine's own escaping also takes `/`, which makes links hard to read in the source.
-fn escaped(text: &str) -> String {
-    let mut html = String::with_capacity(text.len());
-    for char in text.chars() {
-        match char {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            other => html.push(other),
-        }
-    }
-    html
 }
 
 /// A file with a misspelt name would otherwise be ignored in silence. Names that begin with a dot are what editors and

@@ -9,10 +9,10 @@ use actix_web::http::header::{
 };
 use minijinja::{Environment, Value, context};
 use shared::brand::Palette;
+use shared::html::escaped;
 use shared::random;
 
 use super::folder::{self, List, StoredMail};
-use crate::render::escaped;
 
 const LIST: &str = "mailbox.html";
 const MAIL: &str = "mailbox_mail.html";
