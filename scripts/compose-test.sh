@@ -187,23 +187,6 @@ write_sink_override() {
   } >"$scratch/sink.yml"
 }
 
-conformance_settings() {
-  local limit=0
-  printf '%s\n' GATEHOUSE_IDENTITY_SIGNING_ALGORITHM=HS256 "GATEHOUSE_IDENTITY_HS256_SECRET=$signing_key" \
-    "GATEHOUSE_IDENTITY_LEGACY_JWT_SECRET=$signing_key" GATEHOUSE_IDENTITY_LEGACY_JWT_UNTIL=2099-12-31 \
-    GATEHOUSE_IDENTITY_ROTATE_REFRESH_TOKENS=on GATEHOUSE_IDENTITY_ROTATION_GRACE_SECONDS=0 \
-    GATEHOUSE_IDENTITY_LOGIN_FAILURES=0 GATEHOUSE_IDENTITY_MAILS_PER_HOUR=0 GATEHOUSE_IDENTITY_BCRYPT_COST=4
-  case $1 in
-    mandatory) printf '%s\n' GATEHOUSE_IDENTITY_EMAIL_VERIFICATION=mandatory ;;
-    short-lived)
-      printf '%s\n' GATEHOUSE_IDENTITY_ACCESS_TOKEN_SECONDS=2 GATEHOUSE_IDENTITY_REFRESH_TOKEN_SECONDS=4 \
-        GATEHOUSE_IDENTITY_VERIFY_LINK_SECONDS=2 GATEHOUSE_IDENTITY_RESET_LINK_SECONDS=2
-      ;;
-    throttled) limit=5 ;;
-  esac
-  printf '%s\n' "GATEHOUSE_GATEWAY_AUTH_REQUESTS_PER_MINUTE=$limit"
-}
-
 # junit_counts FILE: "passed failed"; what is skipped counts as failed.
 junit_counts() {
   python3 - "$1" <<'PY'

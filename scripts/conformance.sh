@@ -44,28 +44,6 @@ make_scratch
 need_stack
 signing_key=$(random_secret)
 
-# settings_of PROFILE: what the harness expects of a server in this profile, one setting a line. It counts mails as the
-# reference sends them, which sends none on a change of the password.
-settings_of() {
-  printf '%s\n' \
-    GATEHOUSE_IDENTITY_SIGNING_ALGORITHM=HS256 "GATEHOUSE_IDENTITY_HS256_SECRET=$signing_key" \
-    "GATEHOUSE_IDENTITY_LEGACY_JWT_SECRET=$signing_key" GATEHOUSE_IDENTITY_LEGACY_JWT_UNTIL=2099-12-31 \
-    GATEHOUSE_IDENTITY_ROTATE_REFRESH_TOKENS=on GATEHOUSE_IDENTITY_ROTATION_GRACE_SECONDS=0 \
-    GATEHOUSE_IDENTITY_LOGIN_FAILURES=0 GATEHOUSE_IDENTITY_MAILS_PER_HOUR=0 GATEHOUSE_IDENTITY_PASSWORD_CHANGED_MAIL=off \
-    GATEHOUSE_IDENTITY_BCRYPT_COST=4
-  local limit=0
-  case $1 in
-    optional) ;;
-    mandatory) printf '%s\n' GATEHOUSE_IDENTITY_EMAIL_VERIFICATION=mandatory ;;
-    short-lived)
-      printf '%s\n' GATEHOUSE_IDENTITY_ACCESS_TOKEN_SECONDS=2 GATEHOUSE_IDENTITY_REFRESH_TOKEN_SECONDS=4 \
-        GATEHOUSE_IDENTITY_VERIFY_LINK_SECONDS=2 GATEHOUSE_IDENTITY_RESET_LINK_SECONDS=2
-      ;;
-    throttled) limit=5 ;;
-  esac
-  printf '%s\n' "GATEHOUSE_GATEWAY_AUTH_REQUESTS_PER_MINUTE=$limit"
-}
-
 # counts_of JUNIT_FILE: "passed failed skipped".
 counts_of() {
   python3 - "$1" <<'PY'
@@ -90,7 +68,7 @@ failed=0
 # run_profile NAME: adds to the two sums.
 run_profile() {
   local dir=$scratch/$1 smtp_port settings status=0 p=0 f=0 s=0
-  settings=$(settings_of "$1")
+  settings=$(conformance_settings "$1")
   smtp_port=$(free_ports 1)
   mapfile -t settings <<<"$settings"
   say "== profile $1"

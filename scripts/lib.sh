@@ -61,6 +61,13 @@ need_command() {
   install_debian "$@" || die "$command is missing: install it with 'apt-get install $*' (as root), or as your system does it"
 }
 
+# libpq with its headers. Debian's postgresql-common has a pg_config of its own, which finds nothing when libpq-dev is not there.
+need_libpq() {
+  pg_config --libdir >/dev/null 2>&1 && return
+  install_debian libpq-dev && pg_config --libdir >/dev/null 2>&1 \
+    || die "libpq is missing: install it with 'apt-get install libpq-dev' (as root), or as your system does it"
+}
+
 need_cargo() {
   command -v cargo >/dev/null || die "cargo is missing: install Rust with rustup, see https://rustup.rs"
   need_command cc gcc libc6-dev
@@ -322,3 +329,27 @@ start_stack() {
 }
 
 stop_stack() { if [[ $stack == production ]]; then stop_production; else stop_gatehouse; fi; }
+
+# --- the contract's tests ------------------------------------------------------------------------------------------
+
+# conformance_settings PROFILE: what the contract's tests expect of a server in this profile, one setting a line; its
+# signing key is $signing_key. They count mails as the reference sends them: none on a change of the password.
+conformance_settings() {
+  printf '%s\n' \
+    GATEHOUSE_IDENTITY_SIGNING_ALGORITHM=HS256 "GATEHOUSE_IDENTITY_HS256_SECRET=$signing_key" \
+    "GATEHOUSE_IDENTITY_LEGACY_JWT_SECRET=$signing_key" GATEHOUSE_IDENTITY_LEGACY_JWT_UNTIL=2099-12-31 \
+    GATEHOUSE_IDENTITY_ROTATE_REFRESH_TOKENS=on GATEHOUSE_IDENTITY_ROTATION_GRACE_SECONDS=0 \
+    GATEHOUSE_IDENTITY_LOGIN_FAILURES=0 GATEHOUSE_IDENTITY_MAILS_PER_HOUR=0 GATEHOUSE_IDENTITY_PASSWORD_CHANGED_MAIL=off \
+    GATEHOUSE_IDENTITY_BCRYPT_COST=4
+  local limit=0
+  case $1 in
+    optional) ;;
+    mandatory) printf '%s\n' GATEHOUSE_IDENTITY_EMAIL_VERIFICATION=mandatory ;;
+    short-lived)
+      printf '%s\n' GATEHOUSE_IDENTITY_ACCESS_TOKEN_SECONDS=2 GATEHOUSE_IDENTITY_REFRESH_TOKEN_SECONDS=4 \
+        GATEHOUSE_IDENTITY_VERIFY_LINK_SECONDS=2 GATEHOUSE_IDENTITY_RESET_LINK_SECONDS=2
+      ;;
+    throttled) limit=5 ;;
+  esac
+  printf '%s\n' "GATEHOUSE_GATEWAY_AUTH_REQUESTS_PER_MINUTE=$limit"
+}

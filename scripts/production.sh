@@ -24,7 +24,7 @@ need_programs() {
     programs_dir=$(cd "$(dirname "$gatehouse_bin")" 2>/dev/null && pwd) || die "there is no folder of $gatehouse_bin"
   else
     need_cargo
-    need_command pg_config libpq-dev
+    need_libpq
     if [[ $cargo_profile == dev ]]; then folder=debug; fi
     say "building the programs (profile $cargo_profile)"
     cargo build --quiet --locked --workspace --all-features --bins --profile "$cargo_profile" || die "the programs do not build"

@@ -146,7 +146,7 @@ counts_of() {
 }
 
 need_cargo
-need_command pg_config libpq-dev # --all-features has PostgreSQL's driver.
+need_libpq # --all-features has PostgreSQL's driver.
 need_command python3 python3 python3-venv
 
 total_passed=0

@@ -6,7 +6,7 @@
 #
 # --old: a folder with gateway, identity-svc and mailer-svc of the release before. --old-revision: it is built from that commit
 # (default: the last tag, or the commit before this one), in target/upgrade. PROGRAM as of conformance.sh: beside it stand the
-# new ones. The order is that of docs/DEPLOY.md: tables, identity-svc one by one, mailer-svc, gateway; at the end one
+# new ones. The order is that of docs/DEPLOY.md: tables, mailer-svc, identity-svc one by one, gateway; at the end one
 # identity-svc goes back. The last line is "N requests, N failed, N mails, N lost". Exit status: 1 when any failed.
 # shellcheck disable=SC2154 # Variables of production.sh.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -122,12 +122,12 @@ sleep 1
 # Whether the release before says that it is about to stop, so that a gateway sends it nothing more.
 if [[ $(curl -s -o /dev/null -w '%{http_code}' "$(url_of identity-1)/internal/ready") == 204 ]]; then
   say "the release before announces its stop: in place, one after the other"
-  move_to "$new_dir" identity-1 identity-2
-  replace identity-1 "$new_dir"
   replace mailer-1 "$new_dir"
+  replace mailer-2 "$new_dir"
+  replace identity-1 "$new_dir"
   expand_tables
   replace identity-2 "$new_dir"
-  replace mailer-2 "$new_dir"
+  move_to "$new_dir" identity-1 identity-2
   say "and back: one identity-svc of the release before, on the newer tables"
   replace identity-2 "$old_dir"
 else
@@ -136,15 +136,15 @@ else
   read -r port admin < <(free_ports 2)
   of_port[identity-3]=$port admin_port[identity-3]=$admin
   write_env "$dir/identity-3.env" "$dir/identity-1.env" "GATEHOUSE_IDENTITY_LISTEN=127.0.0.1:$port" "GATEHOUSE_IDENTITY_ADMIN_LISTEN=127.0.0.1:$admin"
+  replace mailer-1 "$new_dir"
+  replace mailer-2 "$new_dir"
   start_of identity-3 "$new_dir"
   move_to "$old_dir" identity-1 identity-3
   replace identity-2 "$new_dir"
-  replace mailer-1 "$new_dir"
   expand_tables
   move_to "$new_dir" identity-1 identity-3
   move_to "$new_dir" identity-2 identity-3
   stop_of identity-1
-  replace mailer-2 "$new_dir"
   say "and back: one identity-svc of the release before, on the newer tables"
   start_of identity-1 "$old_dir"
   move_to "$new_dir" identity-1 identity-2
