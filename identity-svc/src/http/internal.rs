@@ -3,8 +3,8 @@
 //! - `GET /internal/ready`: 503 from the signal to stop on, so that nothing new is sent to a replica that is about to close.
 //! - `GET /internal/revocations?after=<cursor>`: sessions that have ended while access tokens of theirs may still be alive.
 //!
-//! Rows that commit
-//! late carry earlier times, so a complete reading goes on some seconds before its own time, and repeats what it gave.
+//! Rows that commit late carry earlier times, so a complete reading goes on some seconds before its own time, and repeats
+//! what it gave.
 
 use std::sync::atomic::Ordering::Relaxed;
 

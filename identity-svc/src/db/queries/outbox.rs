@@ -104,7 +104,7 @@ pub fn count_recent(
         .get_result(connection)
 }
 
-/// Claims at most `limit` due jobs, oldest first, until `claimed_until_ms`: nobody else gets them before that.
+/// Claims at most `limit` due jobs, those that wait longest first, until `claimed_until_ms`: nobody else gets them before that.
 pub fn claim_due(
     connection: &mut DbConnection,
     now_ms: i64,
