@@ -31,8 +31,9 @@ enum Command {
     Health,
 }
 
-/// After a signal it goes on accepting for so long: gateways that were about to send a request must find it.
-const LINGER: Duration = Duration::from_secs(2);
+/// After a signal it goes on answering for so long, once on each connection. Longer than a gateway looks for its state, and
+/// than it keeps an idle connection (4 s), so that none is closed while a request is on its way.
+const LINGER: Duration = Duration::from_secs(5);
 
 const QUEUE_URL: &str = "GATEHOUSE_IDENTITY_QUEUE_URL";
 

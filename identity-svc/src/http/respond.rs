@@ -1,7 +1,10 @@
 //! Around every request: reads its context, gives refusals their body, adds the headers that all answers have.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, web};
@@ -25,6 +28,13 @@ pub async fn respond(
     let response = next.call(request).await?.map_into_boxed_body();
     let mut response = with_error_body(response, &state, &context);
     add_headers(&mut response, &context);
+    if state.is_draining.load(Relaxed) {
+        // A gateway that knows several replicas by one address keeps its connections otherwise.
+        response
+            .response_mut()
+            .head_mut()
+            .set_connection_type(ConnectionType::Close);
+    }
     Ok(response)
 }
 
