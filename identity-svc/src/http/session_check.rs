@@ -1,10 +1,9 @@
 //! What the database says of a refresh token whose signature and times are good.
 
-use shared::clock::to_ms;
 use shared::jwt::{Claims, TokenError};
 
 use super::{ApiError, AppState};
-use crate::db::messages::{FindSession, FindUser, SessionState};
+use crate::db::messages::{FindSession, FindUser, SessionState, is_in_grace};
 
 /// A live session that a refresh token points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,11 +61,7 @@ pub async fn check_refresh(
     if generation > current {
         return invalid;
     }
-    let since_rotation_ms = state
-        .clock
-        .now_ms()
-        .saturating_sub(rotated_at_ms.unwrap_or(i64::MIN));
-    let is_in_grace = since_rotation_ms < to_ms(state.settings.rotation_grace);
+    let is_in_grace = is_in_grace(rotated_at_ms, state.settings.rotation_grace, state.clock.now_ms());
     let is_good = generation == current || (generation.saturating_add(1) == current && is_in_grace);
     Ok(if is_good {
         Ok(LiveSession { user_id, generation })

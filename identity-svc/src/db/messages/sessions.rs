@@ -53,6 +53,12 @@ impl DbMessage for FindSession {
     }
 }
 
+/// Whether the generation just rotated out still leads to its successor. A request may have read its clock before the
+/// rotation was written, or the clock of another replica: that is no time at all since then, and never less.
+pub fn is_in_grace(rotated_at_ms: Option<i64>, grace: Duration, now_ms: i64) -> bool {
+    rotated_at_ms.is_some_and(|rotated_at_ms| now_ms.saturating_sub(rotated_at_ms).max(0) < to_ms(grace))
+}
+
 /// Uses a refresh token of `generation` up and moves its session on.
 #[derive(Clone, Debug)]
 pub struct RotateSession {
@@ -95,11 +101,7 @@ impl DbMessage for RotateSession {
         else {
             return Ok(RotatedSession::Revoked);
         };
-        let since_rotation_ms = session
-            .rotated_at_ms
-            .map(|rotated_at_ms| self.now_ms.saturating_sub(rotated_at_ms));
-        let is_in_grace = since_rotation_ms.is_some_and(|since_ms| since_ms < to_ms(self.grace));
-        if session.generation == next && is_in_grace {
+        if session.generation == next && is_in_grace(session.rotated_at_ms, self.grace, self.now_ms) {
             return Ok(RotatedSession::To { generation: next });
         }
         sessions::update_revoked(connection, &self.sid, "refresh token reused", self.now_ms)?;

@@ -12,6 +12,7 @@ on_both_databases!(
     of_simultaneous_rotations_without_grace_one_wins_and_the_session_ends,
     simultaneous_rotations_inside_the_grace_lead_to_one_successor,
     a_generation_before_the_last_is_reuse_even_inside_the_grace,
+    without_grace_a_request_that_began_before_the_rotation_is_reuse_too,
     a_session_is_revoked_once,
     ended_sessions_are_told_in_the_order_of_their_ends_page_by_page,
     a_legacy_token_is_used_once,
@@ -50,6 +51,17 @@ async fn simultaneous_rotations_inside_the_grace_lead_to_one_successor(setup: Se
         rotated_at_ms: Some(START_MS),
     };
     assert_eq!(found.state, state);
+}
+
+// Found by a race of fifty requests through two replicas: three got the successor.
+async fn without_grace_a_request_that_began_before_the_rotation_is_reuse_too(setup: Setup) {
+    let db = start(&setup);
+    let (_, sid) = register(&db, "ann").await;
+    let won = db.call(rotation(&sid, 0, 0, START_MS + 5)).await;
+    assert_eq!(won, Ok(RotatedSession::To { generation: 1 }));
+    // It read the clock earlier, or the clock of another replica.
+    let late = db.call(rotation(&sid, 0, 0, START_MS)).await;
+    assert_eq!(late, Ok(RotatedSession::Reused));
 }
 
 async fn a_generation_before_the_last_is_reuse_even_inside_the_grace(setup: Setup) {
