@@ -190,11 +190,13 @@ fn relay_settings(settings: &Settings) -> RelaySettings {
         // A publish lasts until the mail is out.
         QueueUrl::Memory => RelaySettings {
             in_flight: 32,
+            claimed_ahead: 0,
             claim: Duration::from_secs(600),
             takes_when_delivered: true,
         },
         QueueUrl::Amqp(_) => RelaySettings {
             in_flight: 512,
+            claimed_ahead: 512,
             claim: Duration::from_secs(60),
             takes_when_delivered: false,
         },

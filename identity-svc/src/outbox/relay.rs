@@ -1,10 +1,11 @@
 //! Owns:      the way from the outbox to the queue; claimed rows until they are published or given back.
 //! Receives:  nothing; wakes when a unit of work has added a job, when one falls due, and once a second.
-//! Bound:     `RelaySettings::in_flight` jobs published and not yet confirmed, as many confirmed and not yet marked.
+//! Bound:     `RelaySettings::in_flight` jobs published and not yet confirmed, as many confirmed and not yet marked; and
+//!            `claimed_ahead` that wait for their turn.
 //! On panic:  `done` resolves, the service reports it and the process ends.
 //! On stop:   claims nothing more, waits a little for what is in flight, gives the rest back.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ use crate::db::{Db, DbError};
 #[derive(Clone, Copy, Debug)]
 pub struct RelaySettings {
     pub in_flight: usize,
+    /// Claimed while the others are in flight, so that the broker never waits for a claim and claims are large.
+    pub claimed_ahead: usize,
     /// Longer than a publish may take. When it has passed, any relay may take the job.
     pub claim: Duration,
     /// The queue is in-process: it takes a job when its mail is out.
@@ -64,6 +67,7 @@ impl OutboxRelay {
             metrics,
             shutdown,
             claiming: None,
+            claimed_ahead: VecDeque::new(),
             in_flight: JoinSet::new(),
             claimed: HashSet::new(),
             ended: Vec::new(),
@@ -124,6 +128,8 @@ struct Relay {
     metrics: Arc<RelayMetrics>,
     shutdown: Shutdown,
     claiming: Option<Working<Result<Claim, DbError>>>,
+    /// Claimed, and not yet published.
+    claimed_ahead: VecDeque<ClaimedJob>,
     in_flight: JoinSet<Ended>,
     /// The ids of what is in flight.
     claimed: HashSet<i64>,
@@ -144,6 +150,7 @@ impl Relay {
     async fn run(mut self) {
         while !self.shutdown.is_requested() {
             self.begin_claim();
+            self.publish_claimed();
             self.begin_marking();
             self.wait().await;
         }
@@ -154,7 +161,7 @@ impl Relay {
     async fn wait(&mut self) {
         let db = self.db.clone();
         tokio::select! {
-            claim = next(&mut self.claiming) => self.publish(claim),
+            claim = next(&mut self.claiming) => self.keep(claim),
             (ended, marked) = next(&mut self.marking) => {
                 if let Err(error) = marked {
                     // Kept, and written down later: otherwise they would be sent again when their claims end.
@@ -182,9 +189,14 @@ impl Relay {
 
     /// Begins to claim when there is something to claim and enough room: many small claims cost more than they bring.
     fn begin_claim(&mut self) {
-        let limit = self.settings.in_flight;
-        let room = limit.saturating_sub(self.in_flight.len());
-        let has_room = self.in_flight.is_empty() || room >= limit.div_ceil(4);
+        let RelaySettings {
+            in_flight: limit,
+            claimed_ahead: ahead,
+            ..
+        } = self.settings;
+        let taken = self.in_flight.len() + self.claimed_ahead.len();
+        let room = (limit + ahead).saturating_sub(taken);
+        let has_room = taken == 0 || room >= ahead.max(limit.div_ceil(4));
         if self.claiming.is_some() || self.is_backing_off || !has_room || self.ended.len() >= limit {
             return;
         }
@@ -211,7 +223,7 @@ impl Relay {
         }));
     }
 
-    fn publish(&mut self, claim: Result<Claim, DbError>) {
+    fn keep(&mut self, claim: Result<Claim, DbError>) {
         let claim = match claim {
             Ok(claim) => claim,
             Err(error) => {
@@ -223,7 +235,13 @@ impl Relay {
         if claim.is_full {
             self.look = Some(Look::Claim);
         }
-        for job in claim.jobs {
+        self.claimed_ahead.extend(claim.jobs);
+    }
+
+    fn publish_claimed(&mut self) {
+        while self.in_flight.len() < self.settings.in_flight
+            && let Some(job) = self.claimed_ahead.pop_front()
+        {
             self.claimed.insert(job.id);
             self.metrics.count_published();
             let publisher = self.publisher.clone();
@@ -273,12 +291,18 @@ impl Relay {
         self.failure_count = self.failure_count.saturating_add(1);
         log::warn!("{what}, trying again in {} ms: {reason}", pause.as_millis());
         self.is_backing_off = true;
+        // Their claims might end before it does, and another relay would have taken them.
+        let unused = std::mem::take(&mut self.claimed_ahead);
+        self.ended.extend(unused.into_iter().map(|job| Ended {
+            job,
+            outcome: Err(PublishError::Unavailable(String::new())),
+        }));
         self.wake_at = Instant::now() + pause;
     }
 
     /// Waits for what is in flight, not for long, and gives everything else back.
     async fn finish(mut self) {
-        let mut unused: Vec<i64> = Vec::new();
+        let mut unused: Vec<i64> = self.claimed_ahead.iter().map(|job| job.id).collect();
         if let Some(claiming) = self.claiming.take()
             && let Ok(claim) = claiming.await
         {

@@ -1,12 +1,15 @@
 //! The way of a mail job through relay, queue and back, as the operator sees it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use identity_svc::db::Db;
 use identity_svc::db::messages::FindOutboxDepth;
-use identity_svc::outbox::OutcomeRecorder;
+use identity_svc::outbox::{OutboxRelay, OutcomeRecorder, RelaySettings};
 use serde_json::json;
+use shared::clock::Clock;
 use shared::mail_outcome::{MailOutcome, MailResult, SCHEMA};
-use shared::queue::{OutcomeConsumer, OutcomeDelivery};
+use shared::queue::{OutcomeConsumer, OutcomeDelivery, in_process};
 
 use crate::support::{Mailer, START_MS, Setup, on_both_databases};
 
@@ -17,6 +20,7 @@ on_both_databases!(
     many_mails_leave_each_of_them_once,
     what_the_mailer_tells_is_written_down_and_acknowledged,
     a_stop_gives_claimed_jobs_back,
+    jobs_claimed_ahead_are_given_back_when_the_queue_fails,
 );
 
 async fn a_mail_that_is_out_is_delivered(setup: Setup) {
@@ -132,4 +136,49 @@ async fn a_stop_gives_claimed_jobs_back(setup: Setup) {
     assert_eq!(db.call(FindOutboxDepth).await.unwrap().waiting_count, 1);
     let due = format!("SELECT count(*) FROM outbox WHERE due_at_ms <= {START_MS}");
     assert_eq!(database.number(&due), 1);
+}
+
+async fn jobs_claimed_ahead_are_given_back_when_the_queue_fails(setup: Setup) {
+    let db = Db::start(setup.database.url.clone(), 4);
+    setup.database.execute(&format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) \
+         INSERT INTO outbox (job_id, kind, recipient, payload, state, created_at_ms, due_at_ms, failed_attempts) \
+         SELECT CAST(i AS TEXT), 'verify_email', 'r', '{{}}', 'waiting', {START_MS}, {START_MS}, 0 FROM n"
+    ));
+    let settings = RelaySettings {
+        in_flight: 4,
+        claimed_ahead: 8,
+        claim: Duration::from_secs(60),
+        takes_when_delivered: false,
+    };
+    let (publisher, mut consumer) = in_process::channel();
+    let (trigger, shutdown) = shared::shutdown::channel();
+    let clock = Clock::fixed(START_MS);
+    let relay = OutboxRelay::start(db.clone(), publisher, clock, settings, Arc::default(), shutdown);
+    let claimed = format!("SELECT count(*) FROM outbox WHERE due_at_ms > {START_MS}");
+    let until_claimed = async |count: i64| {
+        for _ in 0..1000 {
+            if setup.database.number(&claimed) == count {
+                return;
+            }
+            actix_web::rt::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!(
+            "never were {count} claimed, now {}",
+            setup.database.number(&claimed)
+        );
+    };
+    let mut in_flight = Vec::new();
+    for _ in 0..4 {
+        in_flight.push(consumer.next().await.unwrap());
+    }
+    until_claimed(12).await;
+    // A delivery without an end is what a broker does that goes away.
+    drop(in_flight.pop());
+    until_claimed(3).await;
+    trigger.trigger();
+    drop(in_flight);
+    relay.await.unwrap();
+    assert_eq!(db.call(FindOutboxDepth).await.unwrap().waiting_count, 100);
+    assert_eq!(setup.database.number(&claimed), 0);
 }
