@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 use shared::email_job::Mail;
 
@@ -7,6 +9,7 @@ on_both_databases!(
     only_an_active_account_gets_a_mail_and_nobody_learns_it,
     what_is_no_address_is_refused,
     mails_to_one_address_are_limited_and_the_answer_stays,
+    no_answer_is_early_enough_to_tell_an_account_from_none,
 );
 
 const PATH: &str = "password/reset/";
@@ -61,4 +64,19 @@ async fn mails_to_one_address_are_limited_and_the_answer_stays(setup: Setup) {
             .is(200, json!({ "detail": SENT }));
     }
     assert_eq!(app.mails().await.len(), 3, "each kind has its own budget");
+}
+
+/// An address with an account costs a few writes more; both kinds of answers wait until those are long done.
+async fn no_answer_is_early_enough_to_tell_an_account_from_none(setup: Setup) {
+    let app = setup.spawn().await;
+    app.register("ann").await;
+    for (path, detail) in [(PATH, SENT), ("registration/resend-email/", "ok")] {
+        for email in ["ann@example.org", "nobody@example.org"] {
+            let asked_at = Instant::now();
+            app.post(path, json!({ "email": email }))
+                .await
+                .is(200, json!({ "detail": detail }));
+            assert!(asked_at.elapsed() >= Duration::from_millis(50), "{path} {email}");
+        }
+    }
 }
