@@ -8,6 +8,7 @@ mod http;
 mod janitor;
 pub mod mail_draft;
 pub mod observe;
+mod openapi;
 pub mod outbox;
 mod pages;
 pub mod passwords;

@@ -19,6 +19,7 @@ use crate::db::{DatabaseState, DatabaseUrl, DatabaseWatch, Db, OpenError};
 use crate::domain::languages::{Catalogue, CatalogueError};
 use crate::http::{self, ApiError, AppState};
 use crate::janitor::Janitor;
+use crate::openapi::{self, Documents};
 use crate::outbox::{OutboxRelay, OutcomeRecorder, RelayMetrics, RelaySettings};
 use crate::pages::{self, Pages, PagesError};
 use crate::passwords::Passwords;
@@ -94,6 +95,7 @@ pub async fn start(
     let Queues { publisher, outcomes } = queues.into();
     let texts = Arc::new(Catalogue::compiled_in()?);
     let pages = Pages::load(settings.templates_dir.as_deref(), &settings.brand, &texts)?;
+    let documents = settings.api_docs.then(|| Documents::new(&settings, &texts));
     let now_ms = clock.now_ms();
     let database_state = prepare(&settings.database_url)?;
     let tokens = Tokens::start(settings.tokens.clone(), now_ms)?;
@@ -143,6 +145,7 @@ pub async fn start(
             .wrap(from_fn(http::respond))
             .configure(http::configure)
             .configure(pages::configure(pages.clone()))
+            .configure(openapi::configure(documents.clone()))
             .default_service(web::to(|| async { Err::<&str, _>(ApiError::NotFound) }))
     })
     .disable_signals()

@@ -88,6 +88,8 @@ pub struct Settings {
     pub brand: Brand,
     /// `GATEHOUSE_IDENTITY_TEMPLATES_DIR`: replaces compiled-in pages one by one.
     pub templates_dir: Option<PathBuf>,
+    /// `GATEHOUSE_IDENTITY_API_DOCS` (default on): `/api/schema/` and `/api/docs/`.
+    pub api_docs: bool,
     /// `GATEHOUSE_IDENTITY_ROTATE_REFRESH_TOKENS` (default off).
     pub rotate_refresh_tokens: bool,
     /// `GATEHOUSE_IDENTITY_ROTATION_GRACE_SECONDS` (default 10).
@@ -152,6 +154,7 @@ impl Settings {
             password_changed_mail: env.switch("GATEHOUSE_IDENTITY_PASSWORD_CHANGED_MAIL", false),
             brand: Brand::from_env(env),
             templates_dir: templates_dir(env),
+            api_docs: env.switch("GATEHOUSE_IDENTITY_API_DOCS", true),
             rotate_refresh_tokens: env.switch("GATEHOUSE_IDENTITY_ROTATE_REFRESH_TOKENS", false),
             rotation_grace: env.seconds("GATEHOUSE_IDENTITY_ROTATION_GRACE_SECONDS", 10, 0..=300),
             bcrypt_cost: small("BCRYPT_COST", 12, 4..=16),

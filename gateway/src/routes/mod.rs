@@ -24,6 +24,9 @@ const IDENTITY_PROBE: &str = "/internal/ready";
 /// What identity-svc shows to the world. Its `/internal/` is in no line.
 const IDENTITY_PREFIXES: [&str; 3] = ["/api/auth/", "/account/", "/.well-known/jwks.json"];
 
+/// identity-svc's document and the page that shows it. A service with its own at these paths takes them by a route.
+const DOCUMENT_PREFIXES: [&str; 4] = ["/api/schema/", "/api/schema", "/api/docs/", "/api/docs"];
+
 /// Whether a route demands an access token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -197,8 +200,13 @@ fn build(common: &Common, file: &RoutesFile, old: Option<&Table>) -> Table {
         Arc::new(Group::new(members.collect()))
     };
     let identity = group(&common.identity_urls, Some(IDENTITY_PROBE), common.max_in_flight);
+    let is_free = |prefix: &&str| {
+        let same = |route: &RouteSettings| route.prefix.trim_end_matches('/') == prefix.trim_end_matches('/');
+        !file.routes.iter().any(same)
+    };
     let mut routes: Vec<Arc<Route>> = IDENTITY_PREFIXES
         .into_iter()
+        .chain(DOCUMENT_PREFIXES.into_iter().filter(is_free))
         .map(|prefix| {
             Arc::new(Route {
                 prefix: prefix.to_owned(),
@@ -306,6 +314,8 @@ mod tests {
             "/api/auth/x",
             "/account/verify-email/a.b-c_d~",
             "/.well-known/jwks.json",
+            "/api/schema/",
+            "/api/docs",
         ] {
             assert!(table.find(path).is_some(), "{path}");
         }
@@ -324,6 +334,18 @@ mod tests {
             assert!(table.find(path).is_none(), "{path}");
         }
         assert!(is_page("/dev/mailbox") && !is_page("/devious") && !is_page("/dev/../dev/mailbox"));
+    }
+
+    #[test]
+    fn a_service_may_have_its_own_document() {
+        let routes = routes();
+        routes.replace(&file(
+            "[[route]]\nprefix = \"/api/schema/\"\nupstreams = [\"http://127.0.0.1:2\"]\n",
+        ));
+        let table = routes.get();
+        assert!(!table.find("/api/schema/").unwrap().is_identity);
+        assert!(table.find("/api/schema").is_none(), "half of it is not ours");
+        assert!(table.find("/api/docs/").unwrap().is_identity);
     }
 
     #[test]

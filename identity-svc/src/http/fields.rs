@@ -7,6 +7,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::body::RequestBody;
 use crate::domain::characters::is_white_space;
 use crate::domain::email_address;
 use crate::domain::field_errors::{FieldErrors, NON_FIELD};
@@ -120,10 +121,32 @@ fn decimal_text(number: &str) -> String {
     }
 }
 
+/// What a field has to look like, as the OpenAPI document says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldForm {
+    pub name: &'static str,
+    pub is_required: bool,
+    pub may_be_blank: bool,
+    pub is_email: bool,
+    /// In characters; `usize::MAX`: no limit.
+    pub max: usize,
+}
+
 /// Reads fields one by one and notes what is wrong, in the order of the reads.
 pub struct FieldReader<'a> {
     raw: &'a RawFields,
     errors: FieldErrors,
+    /// Only kept by [`forms_of`].
+    forms: Option<Vec<FieldForm>>,
+}
+
+/// The fields that a body reads, in the order of the reads: the body itself says it, so no document can differ.
+pub fn forms_of<T: RequestBody>() -> Vec<FieldForm> {
+    let raw = RawFields::default();
+    let mut reader = FieldReader::new(&raw);
+    reader.forms = Some(Vec::new());
+    let _ = T::read(&mut reader);
+    reader.forms.unwrap_or_default()
 }
 
 impl<'a> FieldReader<'a> {
@@ -132,7 +155,11 @@ impl<'a> FieldReader<'a> {
         if let Some(text) = &raw.no_object {
             errors.add(NON_FIELD, text.clone());
         }
-        Self { raw, errors }
+        Self {
+            raw,
+            errors,
+            forms: None,
+        }
     }
 
     /// Errors of the fields; of a body that is no object only that.
@@ -143,6 +170,17 @@ impl<'a> FieldReader<'a> {
         }
     }
 
+    /// Whatever the field holds, it has to be there. A typed read follows.
+    pub fn require(&mut self, name: &'static str) {
+        self.note(name, |form| FieldForm {
+            is_required: true,
+            ..form
+        });
+        if !self.raw.by_name.contains_key(name) {
+            self.errors.add(name, Text::Required);
+        }
+    }
+
     /// A required text.
     pub fn required(&mut self, name: &'static str) -> String {
         self.required_up_to(name, usize::MAX)
@@ -150,6 +188,11 @@ impl<'a> FieldReader<'a> {
 
     /// A required text of at most `max` characters.
     pub fn required_up_to(&mut self, name: &'static str, max: usize) -> String {
+        self.note(name, |form| FieldForm {
+            is_required: true,
+            max,
+            ..form
+        });
         let Some(value) = self.raw.by_name.get(name) else {
             self.errors.add(name, Text::Required);
             return String::new();
@@ -164,6 +207,11 @@ impl<'a> FieldReader<'a> {
 
     /// A text of at most `max` characters that may be missing (`None`) or blank.
     pub fn optional_up_to(&mut self, name: &'static str, max: usize) -> Option<String> {
+        self.note(name, |form| FieldForm {
+            may_be_blank: true,
+            max,
+            ..form
+        });
         let value = self.raw.by_name.get(name)?;
         if matches!(value, FieldValue::Text(text) if text.trim_matches(is_white_space).is_empty()) {
             return Some(String::new());
@@ -173,12 +221,18 @@ impl<'a> FieldReader<'a> {
 
     /// A text that, when it is there, must not be blank.
     pub fn present_up_to(&mut self, name: &'static str, max: usize) -> Option<String> {
+        self.note(name, |form| FieldForm { max, ..form });
         let value = self.raw.by_name.get(name)?;
         self.text(name, value, max, Text::NotAString)
     }
 
     /// A required e-mail address.
     pub fn required_email(&mut self, name: &'static str) -> String {
+        self.note(name, |form| FieldForm {
+            is_required: true,
+            is_email: true,
+            ..form
+        });
         let Some(value) = self.raw.by_name.get(name) else {
             self.errors.add(name, Text::Required);
             return String::new();
@@ -189,6 +243,11 @@ impl<'a> FieldReader<'a> {
 
     /// An e-mail address that may be missing or blank.
     pub fn optional_email(&mut self, name: &'static str) -> String {
+        self.note(name, |form| FieldForm {
+            may_be_blank: true,
+            is_email: true,
+            ..form
+        });
         match self.raw.by_name.get(name) {
             None => String::new(),
             Some(FieldValue::Text(text)) if text.trim_matches(is_white_space).is_empty() => String::new(),
@@ -224,6 +283,26 @@ impl<'a> FieldReader<'a> {
     /// Whether a field read before was wrong.
     pub fn is_refused(&self, name: &str) -> bool {
         self.errors.has(name)
+    }
+
+    fn note(&mut self, name: &'static str, form: impl FnOnce(FieldForm) -> FieldForm) {
+        let Some(forms) = &mut self.forms else { return };
+        let read = form(FieldForm {
+            name,
+            is_required: false,
+            may_be_blank: false,
+            is_email: false,
+            max: usize::MAX,
+        });
+        match forms.iter_mut().find(|form| form.name == name) {
+            Some(known) => {
+                *known = FieldForm {
+                    is_required: known.is_required,
+                    ..read
+                }
+            }
+            None => forms.push(read),
+        }
     }
 
     /// Null, type, blank, length, NUL byte: in the contract's order. A NUL byte in an address is also a bad address.

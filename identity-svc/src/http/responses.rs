@@ -11,6 +11,14 @@ use crate::db::messages::User;
 use crate::domain::texts::Text;
 use crate::tokens::TokenPair;
 
+/// An answer as the OpenAPI document shows it, made of the type that goes out: its properties are the document's.
+pub trait Example: Serialize {
+    fn example() -> Self;
+}
+
+/// What a token looks like: the parts of a JWT, with nothing in them.
+pub const EXAMPLE_TOKEN: &str = "eyJ0eXAiOiJKV1QifQ.e30.c2lnbmF0dXJl";
+
 /// `{"detail": "..."}` in the language of the request.
 pub struct Detail {
     body: String,
@@ -71,6 +79,18 @@ impl From<User> for UserDetails {
     }
 }
 
+impl Example for UserDetails {
+    fn example() -> Self {
+        Self {
+            pk: 1,
+            username: "ann".to_owned(),
+            email: "ann@example.org".to_owned(),
+            first_name: String::new(),
+            last_name: String::new(),
+        }
+    }
+}
+
 /// The answer of a login, and of a registration that logs in.
 #[derive(Serialize)]
 pub struct LoginResponse {
@@ -85,6 +105,16 @@ impl LoginResponse {
             access: tokens.access.text,
             refresh: tokens.refresh.text,
             user: user.into(),
+        }
+    }
+}
+
+impl Example for LoginResponse {
+    fn example() -> Self {
+        Self {
+            access: EXAMPLE_TOKEN.to_owned(),
+            refresh: EXAMPLE_TOKEN.to_owned(),
+            user: UserDetails::example(),
         }
     }
 }

@@ -7,7 +7,7 @@ use shared::jwt::{Claims, TokenError, TokenType};
 
 use super::body::{Body, RequestBody};
 use super::fields::FieldReader;
-use super::responses::json;
+use super::responses::{EXAMPLE_TOKEN, Example, json};
 use super::session_check::{self, LiveSession, Refusal};
 use super::{ApiError, AppState, Context};
 use crate::dates::iso_8601;
@@ -37,6 +37,19 @@ pub struct TokenRefreshResponse {
     access_expiration: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_expiration: Option<String>,
+}
+
+impl Example for TokenRefreshResponse {
+    fn example() -> Self {
+        let token = || EXAMPLE_TOKEN.to_owned();
+        let time = || iso_8601(1_767_225_900);
+        Self {
+            access: token(),
+            refresh: Some(token()),
+            access_expiration: time(),
+            refresh_expiration: Some(time()),
+        }
+    }
 }
 
 pub async fn token_refresh(

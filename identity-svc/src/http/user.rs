@@ -40,9 +40,7 @@ pub struct WholeUserRequest(UserRequest);
 
 impl RequestBody for WholeUserRequest {
     fn read(fields: &mut FieldReader<'_>) -> Self {
-        if fields.raw("username").is_none() {
-            fields.refuse("username", Text::Required);
-        }
+        fields.require("username");
         Self(UserRequest::read(fields))
     }
 }

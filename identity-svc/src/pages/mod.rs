@@ -11,11 +11,10 @@ mod templates;
 use actix_web::http::header;
 use actix_web::{HttpResponse, guard, web};
 
-pub use page::Pages;
+pub use page::{Page, Pages};
 pub use templates::PagesError;
 
 use crate::http::ApiError;
-use page::Page;
 
 /// Where a reset is asked for.
 const ASK: &str = "/account/password/reset";

@@ -138,6 +138,20 @@ impl Page {
     }
 
     pub fn answer(&self, status: StatusCode, template: &str, facts: Value) -> HttpResponse {
+        self.answer_with(status, template, facts, "'none'")
+    }
+
+    /// A page whose script sends requests to this site.
+    pub fn answer_that_calls_the_api(
+        &self,
+        status: StatusCode,
+        template: &str,
+        facts: Value,
+    ) -> HttpResponse {
+        self.answer_with(status, template, facts, "'self'")
+    }
+
+    fn answer_with(&self, status: StatusCode, template: &str, facts: Value, connect: &str) -> HttpResponse {
         let nonce = random::base64url_128();
         let (texts, language) = (&self.state.texts, self.context.language);
         let name = |language| texts.page_text("language-name", language);
@@ -159,7 +173,7 @@ impl Page {
         };
         let policy = format!(
             "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; img-src 'self'; \
-             form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+             connect-src {connect}; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
         );
         HttpResponse::build(status)
             .content_type("text/html; charset=utf-8")

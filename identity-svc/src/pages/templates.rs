@@ -16,7 +16,7 @@ const LAYOUT: &str = "layout.html";
 const STYLE: &str = "page.css";
 const SCRIPT: &str = "page.js";
 
-const COMPILED_IN: [(&str, &str); 7] = [
+const COMPILED_IN: [(&str, &str); 8] = [
     (LAYOUT, include_str!("../../templates/layout.html")),
     ("confirm.html", include_str!("../../templates/confirm.html")),
     ("ask.html", include_str!("../../templates/ask.html")),
@@ -25,6 +25,7 @@ const COMPILED_IN: [(&str, &str); 7] = [
         include_str!("../../templates/new_password.html"),
     ),
     ("message.html", include_str!("../../templates/message.html")),
+    ("docs.html", include_str!("../../templates/docs.html")),
     (STYLE, include_str!("../../templates/page.css")),
     (SCRIPT, include_str!("../../templates/page.js")),
 ];
@@ -174,11 +175,22 @@ impl Templates {
 
     /// Renders every page in every language, with errors, and looks for what a form cannot do without.
     fn try_all(&self, texts: &Catalogue) -> Result<(), PagesError> {
+        let operation = || {
+            let field =
+                context! { name => "email", is_required => true, max => 254, example => "ann@example.org" };
+            let answer =
+                context! { status => "400", about => "sample", headers => ["Allow"], examples => ["{}"] };
+            context! {
+                id => "sample", method => "POST", path => "/", summary => "sample", about => "sample", is_private => true,
+                parameters => ["id"], media_types => ["application/json"], fields => [field], answers => [answer],
+            }
+        };
         let sample = |words: &str| {
             context! {
                 title => "ask-title", words => words, tone => "good", address => "ann@example.org",
                 values => context! { email => "ann@example.org" },
                 next => context! { href => "/", words => "ask-again" },
+                schema => "/", groups => [context! { about => "sample", operations => [operation()] }],
                 errors => context! { email => ["sample error"], new_password1 => ["sample error"], new_password2 => ["sample error"] },
             }
         };
