@@ -249,6 +249,7 @@ mod tests {
             "token/refresh/",
             "token/verify/",
             "user/",
+            "sessions/revoke-others/",
             "Login/",
             "password",
         ] {

@@ -131,6 +131,42 @@ fn a_signal_ends_it_cleanly() {
 }
 
 #[test]
+fn an_owner_sees_the_sessions_of_an_account_and_ends_them() {
+    use crate::http::send;
+    let server = Server::start();
+    let registered = server.register("ann").json();
+    let login = server.login("ann", PASSWORD).json();
+    let bearer = format!("Bearer {}", text(&login, "access"));
+    let headers = [("Authorization", bearer.as_str()), ("User-Agent", "curl/8.14.1")];
+    let ask = |method, path: &str| {
+        send(
+            server.address,
+            method,
+            &format!("/api/auth/sessions/{path}"),
+            &headers,
+            "",
+        )
+    };
+    let shown = ask("GET", "").json();
+    let (current, other) = (&shown["sessions"][0], &shown["sessions"][1]);
+    assert_eq!(
+        (&current["is_current"], &other["is_current"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(current["ip_address"], "127.0.0.1");
+    let ended = ask("DELETE", &format!("{}/", text(other, "id")));
+    assert_eq!((ended.status, ended.body.as_str()), (204, ""));
+    let dead = server.post("token/refresh/", &json!({ "refresh": registered["refresh"] }));
+    assert_eq!(dead.status, 401);
+    let third = server.login("ann", PASSWORD).json();
+    assert_eq!(ask("POST", "revoke-others/").status, 200);
+    let dead = server.post("token/refresh/", &json!({ "refresh": third["refresh"] }));
+    assert_eq!(dead.status, 401);
+    let left = ask("GET", "").json();
+    assert_eq!(left["sessions"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn the_three_formats_reach_the_same_account() {
     use crate::http::send;
     let server = Server::start();

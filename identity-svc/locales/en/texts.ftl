@@ -56,6 +56,13 @@ refresh-not-included = Refresh token was not included in request data.
 no-valid-refresh = No valid refresh token found.
 no-active-account = No active account found for the given token.
 
+## Sessions, as their owner sees them
+
+device = { $name }
+device-on = { $browser } on { $system }
+unknown-device = Unknown device
+other-sessions-ended = All other sessions have been ended.
+
 ## Registration and addresses
 
 bad-username = Enter a valid username. This value may contain only letters, numbers, and @/./+/-/_ characters.

@@ -30,6 +30,7 @@ diesel::table! {
         revoked_reason -> Nullable<Text>,
         user_agent -> Text,
         address -> Text,
+        last_used_at_ms -> Nullable<BigInt>,
     }
 }
 

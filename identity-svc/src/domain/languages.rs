@@ -86,13 +86,13 @@ impl Catalogue {
 
     /// The sentence in this language, in English where the language lacks it.
     pub fn text(&self, text: &Text, language: Language) -> String {
-        self.sentence(text.key(), text.fact(), language)
+        self.sentence(text.key(), &text.facts(), language)
     }
 
     /// A text of the built-in pages, by its key in `locales/<language>/pages.ftl`. Not escaped for HTML. An unknown
     /// key is its own text, so that a misspelt one is seen and breaks nothing.
     pub fn page_text(&self, key: &str, language: Language) -> String {
-        self.sentence(key, None, language)
+        self.sentence(key, &[], language)
     }
 
     /// The best language for an `Accept-Language` header: the highest q-value, the first among equals. `ru-RU` counts
@@ -147,11 +147,11 @@ impl Catalogue {
         })
     }
 
-    fn sentence(&self, key: &str, fact: Option<(&'static str, Fact<'_>)>, language: Language) -> String {
+    fn sentence(&self, key: &str, facts: &[(&'static str, Fact<'_>)], language: Language) -> String {
         let translated = self.others.iter().find(|(other, _)| *other == language);
         translated
-            .and_then(|(_, bundle)| format(bundle, key, fact))
-            .or_else(|| format(&self.english, key, fact))
+            .and_then(|(_, bundle)| format(bundle, key, facts))
+            .or_else(|| format(&self.english, key, facts))
             .unwrap_or_else(|| key.to_owned())
     }
 }
@@ -209,19 +209,18 @@ fn bad_texts<E: fmt::Display>(language: &'static str, errors: &[E]) -> Catalogue
 fn format(
     bundle: &FluentBundle<FluentResource>,
     key: &str,
-    fact: Option<(&'static str, Fact<'_>)>,
+    facts: &[(&'static str, Fact<'_>)],
 ) -> Option<String> {
     let pattern = bundle.get_message(key)?.value()?;
-    let arguments = fact.map(|(name, fact)| {
-        let mut arguments = FluentArgs::new();
+    let mut arguments = FluentArgs::new();
+    for (name, fact) in facts {
         match fact {
-            Fact::Number(number) => arguments.set(name, number),
-            Fact::Word(word) => arguments.set(name, word),
+            Fact::Number(number) => arguments.set(*name, *number),
+            Fact::Word(word) => arguments.set(*name, *word),
         }
-        arguments
-    });
+    }
     let mut errors = Vec::new();
-    let sentence = bundle.format_pattern(pattern, arguments.as_ref(), &mut errors);
+    let sentence = bundle.format_pattern(pattern, Some(&arguments), &mut errors);
     errors.is_empty().then(|| sentence.into_owned())
 }
 

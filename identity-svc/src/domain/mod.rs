@@ -2,6 +2,7 @@
 
 pub mod characters;
 pub mod common_passwords;
+pub mod device;
 pub mod email_address;
 pub mod field_errors;
 pub mod languages;

@@ -67,6 +67,18 @@ pub enum Text {
     NoValidRefresh,
     NoActiveAccount,
 
+    // Sessions.
+    /// A browser or another program, or only the system.
+    Device {
+        name: &'static str,
+    },
+    DeviceOn {
+        browser: &'static str,
+        system: &'static str,
+    },
+    UnknownDevice,
+    OtherSessionsEnded,
+
     // Registration and addresses.
     BadUsername,
     UsernameTaken,
@@ -152,6 +164,10 @@ impl Text {
             Self::RefreshNotIncluded => "refresh-not-included",
             Self::NoValidRefresh => "no-valid-refresh",
             Self::NoActiveAccount => "no-active-account",
+            Self::Device { .. } => "device",
+            Self::DeviceOn { .. } => "device-on",
+            Self::UnknownDevice => "unknown-device",
+            Self::OtherSessionsEnded => "other-sessions-ended",
             Self::BadUsername => "bad-username",
             Self::UsernameTaken => "username-taken",
             Self::EmailTaken => "email-taken",
@@ -173,19 +189,23 @@ impl Text {
         }
     }
 
-    /// The fact that goes into the sentence, and its name in `texts.ftl`. No sentence has two.
-    pub fn fact(&self) -> Option<(&'static str, Fact<'_>)> {
+    /// The facts that go into the sentence, by their names in `texts.ftl`.
+    pub fn facts(&self) -> Vec<(&'static str, Fact<'_>)> {
         match self {
-            Self::TooLong { max } => Some(("max", count(*max))),
-            Self::TooShort { min } => Some(("min", count(*min))),
-            Self::Throttled { wait_seconds } => Some(("seconds", Fact::Number(*wait_seconds))),
-            Self::NotADictionary { got } => Some(("got", Fact::Word(got))),
-            Self::MethodNotAllowed { method } => Some(("method", Fact::Word(method))),
-            Self::UnsupportedMediaType { media_type } => Some(("media-type", Fact::Word(media_type))),
+            Self::TooLong { max } => vec![("max", count(*max))],
+            Self::TooShort { min } => vec![("min", count(*min))],
+            Self::Throttled { wait_seconds } => vec![("seconds", Fact::Number(*wait_seconds))],
+            Self::NotADictionary { got } => vec![("got", Fact::Word(got))],
+            Self::MethodNotAllowed { method } => vec![("method", Fact::Word(method))],
+            Self::UnsupportedMediaType { media_type } => vec![("media-type", Fact::Word(media_type))],
             Self::JsonParseError { reason } | Self::MultipartParseError { reason } => {
-                Some(("reason", Fact::Word(reason)))
+                vec![("reason", Fact::Word(reason))]
             }
-            _ => None,
+            Self::Device { name } => vec![("name", Fact::Word(name))],
+            Self::DeviceOn { browser, system } => {
+                vec![("browser", Fact::Word(browser)), ("system", Fact::Word(system))]
+            }
+            _ => Vec::new(),
         }
     }
 }
@@ -242,6 +262,13 @@ mod tests {
             Text::RefreshNotIncluded,
             Text::NoValidRefresh,
             Text::NoActiveAccount,
+            Text::Device { name: "word" },
+            Text::DeviceOn {
+                browser: "word",
+                system: "other",
+            },
+            Text::UnknownDevice,
+            Text::OtherSessionsEnded,
             Text::BadUsername,
             Text::UsernameTaken,
             Text::EmailTaken,
@@ -348,8 +375,10 @@ mod tests {
                     "{sentence:?}"
                 );
                 assert_eq!(sentence, sentence.trim());
-                if let Some((_, Fact::Word(word))) = text.fact() {
-                    assert!(sentence.contains(word), "{sentence:?}");
+                for (_, fact) in text.facts() {
+                    if let Fact::Word(word) = fact {
+                        assert!(sentence.contains(word), "{sentence:?}");
+                    }
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! The API: ten endpoints under `/api/auth/`, and `user/`. One file per endpoint, named after its path.
+//! The API: ten endpoints under `/api/auth/`, `user/` and `sessions/`. One file per endpoint, named after its path.
 
 mod bearer;
 mod body;
@@ -18,6 +18,9 @@ mod registration_verify_email;
 mod respond;
 mod responses;
 mod session_check;
+mod sessions;
+mod sessions_delete;
+mod sessions_revoke_others;
 mod token_refresh;
 mod token_verify;
 mod user;
@@ -74,6 +77,16 @@ pub fn configure(config: &mut web::ServiceConfig) {
         allow: "GET, PUT, PATCH, HEAD, OPTIONS",
         ..Rule::public_post().private()
     };
+    const SESSIONS: Rule = Rule {
+        methods: &[Method::GET, Method::HEAD],
+        allow: "GET, HEAD, OPTIONS",
+        ..Rule::public_post().private()
+    };
+    const SESSION: Rule = Rule {
+        methods: &[Method::DELETE],
+        allow: "DELETE, OPTIONS",
+        ..Rule::public_post().private()
+    };
     let mut add = |path: &str, rule: Rule, routes: Vec<Route>| {
         // The last slash may be left out. No redirect: it would lose the body.
         let paths = [format!("/api/auth{path}/"), format!("/api/auth{path}")];
@@ -124,6 +137,15 @@ pub fn configure(config: &mut web::ServiceConfig) {
         web::patch().to(user::patch),
     ];
     add("/user", USER, user);
+    add("/sessions", SESSIONS, vec![web::route().to(sessions::sessions)]);
+    // Before the next one, which would take its name for an id.
+    let revoke_others = web::route().to(sessions_revoke_others::sessions_revoke_others);
+    add("/sessions/revoke-others", PUBLIC.private(), vec![revoke_others]);
+    add(
+        "/sessions/{id}",
+        SESSION,
+        vec![web::route().to(sessions_delete::sessions_delete)],
+    );
     config.route("/internal/ready", web::get().to(internal::ready));
     config.route("/internal/revocations", web::get().to(internal::revocations));
     config.route("/.well-known/jwks.json", web::get().to(well_known::jwks));

@@ -11,6 +11,7 @@ pub struct LiveSession {
     pub user_id: i64,
     /// The generation that the token has.
     pub generation: i64,
+    pub last_used_at_ms: Option<i64>,
 }
 
 /// Why a refresh token is not good for its session.
@@ -64,7 +65,11 @@ pub async fn check_refresh(
     let is_in_grace = is_in_grace(rotated_at_ms, state.settings.rotation_grace, state.clock.now_ms());
     let is_good = generation == current || (generation.saturating_add(1) == current && is_in_grace);
     Ok(if is_good {
-        Ok(LiveSession { user_id, generation })
+        Ok(LiveSession {
+            user_id,
+            generation,
+            last_used_at_ms: found.last_used_at_ms,
+        })
     } else {
         Err(Refusal::Reused)
     })

@@ -11,7 +11,9 @@ use super::responses::{EXAMPLE_TOKEN, Example, json};
 use super::session_check::{self, LiveSession, Refusal};
 use super::{ApiError, AppState, Context};
 use crate::dates::iso_8601;
-use crate::db::messages::{RevokeSession, RotateSession, RotatedSession, UseLegacyToken, UsedLegacyToken};
+use crate::db::messages::{
+    NoteUse, RevokeSession, RotateSession, RotatedSession, UseLegacyToken, UsedLegacyToken,
+};
 use crate::domain::texts::Text;
 use crate::tokens::{IssuedToken, TokenPair};
 
@@ -76,6 +78,7 @@ pub async fn token_refresh(
         Err(refusal) => return Err(refuse(&state, &context, refusal, sid).await),
     };
     if !state.settings.rotate_refresh_tokens {
+        note_use(&state, &context, session, &sid, now_ms).await;
         let access = state
             .tokens
             .issue_access(session.user_id, &sid, &claims.additional, now_ms)?;
@@ -83,6 +86,17 @@ pub async fn token_refresh(
     }
     let pair = rotate(&state, &context, session, sid, &claims).await?;
     Ok(answer(pair.access, Some(pair.refresh)))
+}
+
+/// A rotation notes it by itself. The note is for the owner's list alone: without it, the refresh is as good.
+async fn note_use(state: &AppState, context: &Context, session: LiveSession, sid: &str, now_ms: i64) {
+    if !NoteUse::is_due(session.last_used_at_ms, now_ms) {
+        return;
+    }
+    let sid = sid.to_owned();
+    if let Err(error) = state.db.call(NoteUse { sid, now_ms }).await {
+        log::warn!(request_id:% = context.request_id; "the use of a session was not noted: {error}");
+    }
 }
 
 async fn rotate(

@@ -6,6 +6,7 @@ mod login;
 mod mails;
 mod operator;
 mod outbox;
+mod own_sessions;
 mod passwords;
 mod profile;
 mod registration;
@@ -13,6 +14,7 @@ mod revocations;
 mod sessions;
 
 pub use super::queries::outbox::{ClaimedJob, MailRow};
+pub use super::queries::sessions::OwnSession;
 pub use super::queries::users::User;
 pub use health::CheckDatabase;
 pub use janitor::{DeleteExpired, Deleted};
@@ -26,6 +28,7 @@ pub use outbox::{
     ClaimOutboxBatch, FindMails, FindOutboxDepth, HasDueJob, MarkDead, MarkRetry, MarkSent, OutboxDepth,
     RecordOutcomes, ReleaseAllClaims, ReleaseClaims,
 };
+pub use own_sessions::{EndOtherSessions, EndOwnSession, EndedOwn, FindOwnSessions, NoteUse};
 pub use passwords::{ChangePassword, FindReset, FoundReset, ResetPassword, ResetToken};
 pub use profile::{FindUser, UpdateProfile, UpdatedProfile};
 pub use registration::{FindTaken, NewSession, NewUser, RegisterUser, Registered, Taken};

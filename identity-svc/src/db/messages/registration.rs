@@ -77,6 +77,7 @@ impl NewSession {
             generation: 0,
             user_agent: self.user_agent.clone(),
             address: self.address.clone(),
+            last_used_at_ms: now_ms,
         }
     }
 }

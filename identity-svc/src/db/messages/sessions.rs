@@ -31,6 +31,8 @@ pub struct FoundSession {
     /// `None`: the account is gone.
     pub user: Option<User>,
     pub state: SessionState,
+    /// `None`: not since the column exists.
+    pub last_used_at_ms: Option<i64>,
 }
 
 impl DbMessage for FindSession {
@@ -49,6 +51,7 @@ impl DbMessage for FindSession {
                     rotated_at_ms: session.rotated_at_ms,
                 },
             },
+            last_used_at_ms: session.last_used_at_ms,
         }))
     }
 }

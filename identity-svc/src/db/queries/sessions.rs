@@ -1,6 +1,7 @@
 //! Table `sessions`.
 
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable};
 
 use crate::db::connection::DbConnection;
 #[cfg(feature = "postgres")]
@@ -15,6 +16,7 @@ pub struct Session {
     pub generation: i64,
     pub rotated_at_ms: Option<i64>,
     pub revoked_at_ms: Option<i64>,
+    pub last_used_at_ms: Option<i64>,
 }
 
 #[derive(Clone, Debug, Insertable)]
@@ -27,6 +29,22 @@ pub struct InsertSession {
     pub generation: i64,
     pub user_agent: String,
     pub address: String,
+    pub last_used_at_ms: i64,
+}
+
+/// A live session as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct OwnSession {
+    pub sid: String,
+    pub user_agent: String,
+    pub address: String,
+    pub created_at_ms: i64,
+    pub last_used_at_ms: i64,
+    pub expires_at_ms: i64,
+}
+
+diesel::define_sql_function! {
+    fn coalesce(value: Nullable<BigInt>, otherwise: BigInt) -> BigInt;
 }
 
 /// A session and, unless it is gone, its account.
@@ -37,6 +55,7 @@ type SessionColumns = (
     sessions::generation,
     sessions::rotated_at_ms,
     sessions::revoked_at_ms,
+    sessions::last_used_at_ms,
 );
 
 fn session_columns() -> SessionColumns {
@@ -45,6 +64,7 @@ fn session_columns() -> SessionColumns {
         sessions::generation,
         sessions::rotated_at_ms,
         sessions::revoked_at_ms,
+        sessions::last_used_at_ms,
     )
 }
 
@@ -72,6 +92,56 @@ pub fn find_with_account(connection: &mut DbConnection, sid: &str) -> QueryResul
         .optional()
 }
 
+/// The live sessions of an account: `first`, then those used last. At most `limit`.
+pub fn find_live_of(
+    connection: &mut DbConnection,
+    user_id: i64,
+    first: &str,
+    now_ms: i64,
+    limit: i64,
+) -> QueryResult<Vec<OwnSession>> {
+    let last_used_at_ms = || coalesce(sessions::last_used_at_ms, sessions::created_at_ms);
+    sessions::table
+        .filter(
+            sessions::user_id
+                .eq(user_id)
+                .and(sessions::revoked_at_ms.is_null())
+                .and(sessions::expires_at_ms.gt(now_ms)),
+        )
+        .order((
+            sessions::sid.eq(first).desc(),
+            last_used_at_ms().desc(),
+            sessions::sid,
+        ))
+        .limit(limit)
+        .select((
+            sessions::sid,
+            sessions::user_agent,
+            sessions::address,
+            sessions::created_at_ms,
+            last_used_at_ms(),
+            sessions::expires_at_ms,
+        ))
+        .load(connection)
+}
+
+/// Notes a use of a live session, unless one after `unless_after_ms` is noted already.
+pub fn update_last_used(
+    connection: &mut DbConnection,
+    sid: &str,
+    now_ms: i64,
+    unless_after_ms: i64,
+) -> QueryResult<bool> {
+    let is_stale = sessions::last_used_at_ms
+        .is_null()
+        .or(sessions::last_used_at_ms.le(unless_after_ms));
+    let live = sessions::table.filter(sessions::sid.eq(sid).and(sessions::revoked_at_ms.is_null()));
+    let updated = diesel::update(live.filter(is_stale.assume_not_null()))
+        .set(sessions::last_used_at_ms.eq(Some(now_ms)))
+        .execute(connection)?;
+    Ok(updated == 1)
+}
+
 /// Moves a session from `generation` to the next. The one conditional update that decides between simultaneous
 /// refreshes.
 pub fn update_generation(
@@ -94,6 +164,7 @@ pub fn update_generation(
                     sessions::generation.eq(generation.saturating_add(1)),
                     sessions::rotated_at_ms.eq(Some(now_ms)),
                     sessions::expires_at_ms.eq(expires_at_ms),
+                    sessions::last_used_at_ms.eq(Some(now_ms)),
                 ))
                 .execute(sqlite)?
         }
@@ -102,6 +173,7 @@ pub fn update_generation(
             &[
                 "UPDATE sessions SET generation = generation + 1, rotated_at_ms = ",
                 ", expires_at_ms = ",
+                ", last_used_at_ms = ",
                 " WHERE sid = ",
                 " AND generation = ",
                 " AND revoked_at_ms IS NULL",
@@ -109,6 +181,7 @@ pub fn update_generation(
             vec![
                 Value::BigInt(now_ms),
                 Value::BigInt(expires_at_ms),
+                Value::BigInt(now_ms),
                 Value::Text(sid),
                 Value::BigInt(generation),
             ],
@@ -126,6 +199,30 @@ pub fn update_revoked(
     now_ms: i64,
 ) -> QueryResult<bool> {
     let live = sessions::table.filter(sessions::sid.eq(sid).and(sessions::revoked_at_ms.is_null()));
+    let updated = diesel::update(live)
+        .set((
+            sessions::revoked_at_ms.eq(Some(now_ms)),
+            sessions::revoked_reason.eq(Some(reason)),
+        ))
+        .execute(connection)?;
+    Ok(updated == 1)
+}
+
+/// Revokes one live session of an account; `false` when it has none of this name.
+pub fn update_own_revoked(
+    connection: &mut DbConnection,
+    user_id: i64,
+    sid: &str,
+    reason: &str,
+    now_ms: i64,
+) -> QueryResult<bool> {
+    let live = sessions::table.filter(
+        sessions::sid
+            .eq(sid)
+            .and(sessions::user_id.eq(user_id))
+            .and(sessions::revoked_at_ms.is_null())
+            .and(sessions::expires_at_ms.gt(now_ms)),
+    );
     let updated = diesel::update(live)
         .set((
             sessions::revoked_at_ms.eq(Some(now_ms)),

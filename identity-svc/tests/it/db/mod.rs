@@ -6,6 +6,7 @@ mod logins;
 mod migrations;
 mod operator;
 mod outbox;
+mod own_sessions;
 mod passwords;
 mod plans;
 mod registration;

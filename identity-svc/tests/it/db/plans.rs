@@ -27,7 +27,7 @@ INSERT INTO login_failures SELECT 'user:' || i, 'a', 1, 0 FROM generate_series(1
 INSERT INTO used_legacy_tokens SELECT 'l' || i, i FROM generate_series(1, 5000) i;
 ANALYZE;";
 
-const HOT: [&str; 13] = [
+const HOT: [&str; 15] = [
     "SELECT * FROM users WHERE username_key = 'n7'",
     "SELECT * FROM users WHERE email_key = 'e7'",
     "SELECT * FROM users WHERE uid = 'u7'",
@@ -35,6 +35,10 @@ const HOT: [&str; 13] = [
     "SELECT * FROM sessions LEFT JOIN users ON users.id = sessions.user_id WHERE sid = 's7'",
     "UPDATE sessions SET generation = 1 WHERE sid = 's7' AND generation = 0 AND revoked_at_ms IS NULL",
     "UPDATE sessions SET revoked_at_ms = 1 WHERE user_id = 7 AND revoked_at_ms IS NULL AND sid <> ''",
+    "SELECT sid FROM sessions WHERE user_id = 7 AND revoked_at_ms IS NULL AND expires_at_ms > 1 \
+     ORDER BY sid = 's7' DESC, coalesce(last_used_at_ms, created_at_ms) DESC, sid LIMIT 200",
+    "UPDATE sessions SET last_used_at_ms = 1 WHERE sid = 's7' AND revoked_at_ms IS NULL \
+     AND (last_used_at_ms IS NULL OR last_used_at_ms <= 0)",
     "SELECT user_id FROM one_time_secrets WHERE digest = 'd7' AND purpose = 'verify_email' AND expires_at_ms > 1",
     "DELETE FROM one_time_secrets WHERE user_id = 7 AND purpose = 'verify_email'",
     "SELECT count(*) FROM outbox WHERE recipient = 'e7' AND kind = 'verify_email' AND created_at_ms > 1",

@@ -11,6 +11,7 @@ mod password_reset_confirm;
 mod registration;
 mod registration_resend_email;
 mod registration_verify_email;
+mod sessions;
 mod token_refresh;
 mod token_verify;
 mod user;

@@ -1,0 +1,3 @@
+-- For the owner's list of sessions. Null: opened by a release that did not know the column, and not refreshed since.
+-- A nullable column without a default rewrites no row.
+ALTER TABLE sessions ADD COLUMN last_used_at_ms BIGINT;
