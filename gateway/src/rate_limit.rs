@@ -19,8 +19,12 @@ const GENERATION_CLIENTS: usize = 65_536;
 /// the budget before the method. The built-in pages lead to the same guesses and mails, once a form is sent.
 pub fn is_limited(method: &Method, path: &str) -> bool {
     if let Some(page) = path.strip_prefix("/account/") {
-        let sends_a_mail = page.strip_suffix('/').unwrap_or(page) == "verify-email";
-        return method == Method::POST && (sends_a_mail || page.starts_with("password/"));
+        // One sends a mail, the other asks for a password.
+        let is_form = matches!(
+            page.strip_suffix('/').unwrap_or(page),
+            "verify-email" | "sessions"
+        );
+        return method == Method::POST && (is_form || page.starts_with("password/"));
     }
     let Some(endpoint) = path.strip_prefix("/api/auth/") else {
         return false;
@@ -264,11 +268,15 @@ mod tests {
             "/account/password/reset",
             "/account/password/reset/confirm/u/t",
             "/account/verify-email/",
+            "/account/sessions",
+            "/account/sessions/",
         ] {
             assert!(is_limited(&Method::POST, path), "{path}");
             assert!(!is_limited(&Method::GET, path), "{path}");
         }
         // As the contract's own endpoint: the key is beyond guessing, and no mail is sent.
         assert!(!is_limited(&Method::POST, "/account/verify-email/some-key"));
+        // Comes with a proof, which is beyond guessing too.
+        assert!(!is_limited(&Method::POST, "/account/sessions/end"));
     }
 }

@@ -12,6 +12,14 @@ pub fn iso_8601(unix_seconds: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.000000Z")
 }
 
+/// Unix milliseconds for people of any language: `2026-01-01 00:05 UTC`.
+pub fn date_and_time(unix_ms: i64) -> String {
+    let text = iso_8601(unix_ms.div_euclid(1000));
+    let (date, time) = text.split_once('T').unwrap_or((&text, ""));
+    let minutes = time.rsplit_once(':').map_or(time, |(minutes, _)| minutes);
+    format!("{date} {minutes} UTC")
+}
+
 /// The end of a day `YYYY-MM-DD` in Unix milliseconds.
 pub fn end_of_day_ms(date: &str) -> Option<i64> {
     let mut parts = date.split('-');
@@ -64,6 +72,7 @@ mod tests {
         ] {
             assert_eq!(iso_8601(seconds), text);
         }
+        assert_eq!(date_and_time(1_767_225_959_999), "2026-01-01 00:05 UTC");
     }
 
     #[test]

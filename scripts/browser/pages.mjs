@@ -89,12 +89,16 @@ const words = {
     sent: "Look into your mailbox", title: "Set a new password", set: "Set password", short: "This password is too short. It must contain at least 8 characters.",
     common: "This password is too common.", numeric: "This password is entirely numeric.", similar: "The password is too similar to the username.",
     long: "Ensure this field has no more than 128 characters.", differ: "The two password fields didn’t match.", done: "Password changed",
-    dead: "This link does not work", confirm: "Confirm", confirmed: "Address confirmed" },
+    dead: "This link does not work", confirm: "Confirm", confirmed: "Address confirmed",
+    sessions: "Where you are logged in", show: "Show the devices", refused: "Unable to log in with provided credentials.", out: "Log out Firefox on Linux", other: "Log out curl",
+    ended: "That device is logged out.", everywhere: "Log out everywhere", allEnded: "All devices are logged out.", expired: "Too much time has passed", more: "There are more." },
   ru: { reset: "Сброс пароля", verify: "подтвердите", send: "Отправить ссылку", bad: "Введите правильный адрес электронной почты.", blank: "Это поле не может быть пустым.",
     sent: "Проверьте почту", title: "Новый пароль", set: "Сохранить пароль", short: "Введённый пароль слишком короткий. Он должен состоять из как минимум 8 символов.",
     common: "Введённый пароль слишком широко распространён.", numeric: "Введённый пароль состоит только из цифр.", similar: "Введённый пароль слишком похож на имя пользователя.",
     long: "Убедитесь, что это значение содержит не более 128 символов.", differ: "Введенные пароли не совпадают.", done: "Пароль изменён",
-    dead: "Ссылка не работает", confirm: "Подтвердить", confirmed: "Адрес подтверждён" },
+    dead: "Ссылка не работает", confirm: "Подтвердить", confirmed: "Адрес подтверждён",
+    sessions: "Где выполнен вход", show: "Показать устройства", refused: "Невозможно войти в систему с указанными учётными данными.", out: "Выйти Firefox, Linux", other: "Выйти curl",
+    ended: "На выбранном устройстве выполнен выход.", everywhere: "Выйти везде", allEnded: "На всех устройствах выполнен выход.", expired: "Прошло слишком много времени", more: "Есть и другие." },
 };
 
 // The sentence stands beside the field: the field names it as its description.
@@ -194,6 +198,65 @@ async function journey(root, language, script) {
   await page.context().close();
 }
 
+// Where an account is logged in: bad input, the list, one device, all devices.
+async function sessions(root, language, script) {
+  const url = plainUrl, text = words[language], name = `${language}-${script ? "js" : "nojs"}-sessions`;
+  const account = await register(url, language);
+  const from = (agent) => api(url, "login/", { username: account.username, password: OLD }, { "User-Agent": agent });
+  await from("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0");
+  const curl = await from("curl/8.14.1");
+  const page = await open(root, { locale: language === "ru" ? "ru-RU" : "en-GB", script });
+  const logIn = async (username, password) => {
+    await page.locator("#username").fill(username);
+    await page.locator("#password").fill(password);
+    await page.getByRole("button", { name: text.show }).click();
+  };
+  const said = async (sentence) => (await page.locator("main").textContent()).includes(sentence);
+  await page.goto(`${url}/account/sessions`);
+  check(`${name}: the page asks who it is`, (await page.locator("h1").textContent()) === text.sessions);
+  await look(page, name);
+  for (const [username, password, field, sentence] of [["", "", "username", text.blank], ["", "", "password", text.blank],
+    [account.username, "not-the-password", "password", text.refused], ["<b>\"x\"", "nor-this-one", "password", text.refused]]) {
+    await logIn(username, password);
+    check(`${name}: "${sentence}" stands beside ${field}`, await described(page, field, sentence));
+    check(`${name}: the name "${username}" is kept, the password is not`, (await page.locator("#username").inputValue()) === username
+      && (await page.locator("#password").inputValue()) === "" && !(await page.content()).includes(password || "\0"));
+  }
+  if (script) check(`${name}: the password has the focus`, await page.evaluate(() => document.activeElement?.id === "password"));
+  await look(page, `${name}-bad`);
+  await logIn(account.email, OLD);
+  check(`${name}: each login is there, and no more`, (await page.locator("ul.sessions li").count()) === 3);
+  check(`${name}: no cookie is kept`, (await page.context().cookies()).length === 0);
+  await look(page, `${name}-list`);
+  await page.getByRole("button", { name: text.other }).click();
+  check(`${name}: one device is logged out`, await said(text.ended) && (await page.locator("ul.sessions li").count()) === 2);
+  check(`${name}: and its tokens are dead`, (await api(url, "token/refresh/", { refresh: curl.body.refresh })).status === 401);
+  if (script) check(`${name}: what was done has the focus`, await page.evaluate(() => document.activeElement?.getAttribute("role") === "status"));
+  await look(page, `${name}-ended`);
+  for (let more = 0; more < 31; more++) await from("Mozilla/5.0 (iPad; CPU OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) FxiOS/142.0");
+  await page.getByRole("button", { name: text.out }).click();
+  check(`${name}: a long list is cut`, await said(text.more) && (await page.locator("ul.sessions li").count()) === 30);
+  await look(page, `${name}-long`);
+  await page.setViewportSize({ width: 320, height: 600 });
+  if (script) check(`${name}: nothing is cut on a small screen`, await page.evaluate(() => document.documentElement.scrollWidth <= 320));
+  await page.getByRole("button", { name: text.everywhere }).click();
+  check(`${name}: all devices are logged out`, await said(text.allEnded) && (await page.locator("ul.sessions li").count()) === 0);
+  await look(page, `${name}-all-ended`);
+  // The proof ends with the password.
+  await page.goto(`${url}/account/sessions`);
+  const access = (await from("curl/8.14.1")).body.access;
+  await logIn(account.username, OLD);
+  const changed = await api(url, "password/change/", { old_password: OLD, new_password1: NEW, new_password2: NEW }, { Authorization: `Bearer ${access}` });
+  await page.getByRole("button", { name: text.everywhere }).click();
+  check(`${name}: after a new password the page asks again`, changed.status === 200 && await said(text.expired) && (await page.locator("#password").count()) === 1);
+  await look(page, `${name}-expired`);
+  await logIn(account.username, NEW);
+  check(`${name}: and nothing was ended`, (await page.locator("ul.sessions li").count()) === 1);
+  check(`${name}: no complaint`, page.complaints.length === 0, page.complaints.join("; "));
+  check(`${name}: only this server was asked`, page.requests.every((request) => request.startsWith(url) || request.startsWith("data:")), page.requests.join(" "));
+  await page.context().close();
+}
+
 async function keyboard(root) {
   const page = await open(root, { locale: "en-GB", script: true });
   await page.goto(`${plainUrl}/account/password/reset`);
@@ -213,7 +276,7 @@ async function keyboard(root) {
 async function brand(root) {
   const account = await register(brandUrl, "en");
   const page = await open(root, { locale: "en-GB", script: true });
-  for (const [name, path] of [["ask", "/account/password/reset"], ["resend", "/account/verify-email"], ["lost", "/account/nothing"], ["mailbox", "/dev/mailbox"]]) {
+  for (const [name, path] of [["ask", "/account/password/reset"], ["resend", "/account/verify-email"], ["sessions", "/account/sessions"], ["lost", "/account/nothing"], ["mailbox", "/dev/mailbox"]]) {
     await page.goto(brandUrl + path);
     await look(page, `brand-${name}`, { heavy: name === "mailbox" });
     check(`the brand's name is on ${name}`, (await page.locator("header").textContent()).includes("Birch & Sons"));
@@ -268,7 +331,10 @@ async function mails(root) {
 
 const root = browser;
 try {
-  for (const language of ["en", "ru"]) for (const script of [true, false]) await journey(root, language, script);
+  for (const language of ["en", "ru"]) for (const script of [true, false]) {
+    await journey(root, language, script);
+    await sessions(root, language, script);
+  }
   await keyboard(root);
   await brand(root);
   await mails(root);

@@ -224,6 +224,14 @@ impl VerifyingKeys {
         Ok(claims)
     }
 
+    /// Whether the key of this name has signed a message that is no token. Messages must begin with something that no
+    /// token begins with. `signature` is base64url.
+    pub fn has_signed(&self, kid: &str, message: &[u8], signature: &str) -> bool {
+        self.by_kid.get(kid).is_some_and(|key| {
+            crypto::verify(signature, message, &key.key, key.algorithm.jose()).unwrap_or(false)
+        })
+    }
+
     fn check_signature(&self, token: &str) -> Result<Claims, TokenError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::Invalid);

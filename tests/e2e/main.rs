@@ -12,4 +12,5 @@ mod operator;
 mod own_service;
 mod pages;
 mod server;
+mod sessions_page;
 mod startup;

@@ -7,7 +7,7 @@ use crate::server::{Folder, NEW_PASSWORD, PASSWORD, Server};
 
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 
-fn post_form(server: &Server, path: &str, body: &str) -> Answer {
+pub fn post_form(server: &Server, path: &str, body: &str) -> Answer {
     send(
         server.address,
         "POST",

@@ -49,6 +49,26 @@ passwords-same = The two passwords are the same.
 passwords-differ = The two passwords differ.
 show-passwords = Show passwords
 
+name-label = Username or e-mail address
+password-label = Password
+
+sessions-title = Where you are logged in
+sessions-login-intro = Enter your name and password to see on which devices your account is logged in. You can log out there.
+sessions-show = Show the devices
+sessions-intro = Your account is logged in on these devices. Log out those that you do not know, and then set a new password.
+sessions-address = Address:
+sessions-last-used = Last used:
+sessions-opened = Logged in:
+sessions-end = Log out
+sessions-end-all = Log out everywhere
+sessions-more = There are more. These were used last.
+sessions-none = Your account is logged in nowhere.
+sessions-change = Set a new password
+sessions-ended = That device is logged out.
+sessions-all-ended = All devices are logged out.
+sessions-gone = That device was logged out already.
+sessions-expired = Too much time has passed, or the password was changed. Nothing was done. Enter your name and password again.
+
 problem-title = That did not work
 problem = Something went wrong. Nothing was changed.
 lost-title = There is no such page

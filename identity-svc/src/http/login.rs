@@ -40,6 +40,20 @@ pub async fn login(
 ) -> Result<HttpResponse, ApiError> {
     let request = body.valid()?;
     let login = whom(&request)?;
+    let matched = check_credentials(&state, &context, login, &request.password).await?;
+    open_session(&state, &context, matched, request.password).await
+}
+
+/// Whose password it is. Guesses are slowed down, and an address that has to be verified first must be.
+///
+/// # Errors
+/// `Validation` when it is nobody's or may not be used yet, `Throttled` after too many guesses.
+pub async fn check_credentials(
+    state: &AppState,
+    context: &Context,
+    login: Login,
+    password: &Secret<String>,
+) -> Result<Matched, ApiError> {
     let now_ms = state.clock.now_ms();
     let limit = LoginLimit {
         free_failures: state.settings.login_failures,
@@ -60,13 +74,13 @@ pub async fn login(
         });
     }
     let account = found.account.clone();
-    let Some(matched) = check_password(&state, &request.password, found).await? else {
-        return refuse(&state, &context, account).await;
+    let Some(matched) = check_password(state, password, found).await? else {
+        return Err(refuse(state, context, account).await?);
     };
-    if matched.user.email_must_be_verified(&state) {
+    if matched.user.email_must_be_verified(state) {
         return Err(ApiError::field(NON_FIELD, Text::EmailNotVerified));
     }
-    open_session(&state, &context, matched, request.password).await
+    Ok(matched)
 }
 
 fn whom(request: &LoginRequest) -> Result<Login, ApiError> {
@@ -77,14 +91,22 @@ fn whom(request: &LoginRequest) -> Result<Login, ApiError> {
     if request.username.is_empty() {
         return Err(ApiError::field(NON_FIELD, Text::LoginMissing));
     }
-    Ok(Login::Username {
-        username_key: username::key(&request.username),
-        email_key: email_address::key(&request.username),
-    })
+    Ok(by_name(&request.username))
 }
 
-struct Matched {
-    user: User,
+/// A username, or an address.
+pub fn by_name(name: &str) -> Login {
+    Login::Username {
+        username_key: username::key(name),
+        email_key: email_address::key(name),
+    }
+}
+
+/// An account whose password was right.
+pub struct Matched {
+    pub user: User,
+    /// Under which failures were counted.
+    pub account: String,
     needs_rehash: bool,
 }
 
@@ -106,6 +128,7 @@ async fn check_password(
         if verified.matches && user.is_active {
             return Ok(Some(Matched {
                 user,
+                account: found.account,
                 needs_rehash: verified.needs_rehash,
             }));
         }
@@ -113,7 +136,8 @@ async fn check_password(
     Ok(None)
 }
 
-async fn refuse(state: &AppState, context: &Context, account: String) -> Result<HttpResponse, ApiError> {
+/// Counts a failure and says how it is refused.
+async fn refuse(state: &AppState, context: &Context, account: String) -> Result<ApiError, ApiError> {
     if state.settings.login_failures > 0 {
         let address = context.client_address.clone();
         state
@@ -125,7 +149,7 @@ async fn refuse(state: &AppState, context: &Context, account: String) -> Result<
             })
             .await?;
     }
-    Err(ApiError::field(NON_FIELD, Text::LoginFailed))
+    Ok(ApiError::field(NON_FIELD, Text::LoginFailed))
 }
 
 async fn open_session(

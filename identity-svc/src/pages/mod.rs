@@ -1,11 +1,13 @@
 //! The built-in pages, for those without a front end, and behind the links of mails: confirm an address, ask for a
-//! reset, set a new password. They work without JavaScript. A button POSTs, so that a mail scanner's GET uses nothing up.
+//! reset, set a new password, see where one is logged in. They work without JavaScript. A button POSTs, so that a mail
+//! scanner's GET uses nothing up.
 
 mod ask;
 mod confirm;
 mod logo;
 mod new_password;
 mod page;
+mod sessions;
 mod templates;
 
 use actix_web::http::header;
@@ -20,6 +22,11 @@ use crate::http::ApiError;
 const ASK: &str = "/account/password/reset";
 /// Where another confirmation mail is asked for.
 const RESEND: &str = "/account/verify-email";
+
+/// Where an account's sessions are looked at.
+const SESSIONS: &str = "/account/sessions";
+/// Where its buttons lead. Another address, because only a guess at a password is charged to the client's budget.
+const SESSIONS_END: &str = "/account/sessions/end";
 
 /// The routes of the pages. The last slash may be left out or added.
 pub fn configure(pages: Pages) -> impl FnOnce(&mut web::ServiceConfig) {
@@ -38,6 +45,16 @@ pub fn configure(pages: Pages) -> impl FnOnce(&mut web::ServiceConfig) {
             resource(RESEND)
                 .route(read().to(ask::show_resend))
                 .route(web::post().to(ask::resend)),
+        );
+        config.service(
+            resource(SESSIONS)
+                .route(read().to(sessions::show))
+                .route(web::post().to(sessions::log_in)),
+        );
+        config.service(
+            resource(SESSIONS_END)
+                .route(read().to(sessions::show))
+                .route(web::post().to(sessions::end)),
         );
         config.service(
             resource("/account/verify-email/{key}")

@@ -16,7 +16,7 @@ const LAYOUT: &str = "layout.html";
 const STYLE: &str = "page.css";
 const SCRIPT: &str = "page.js";
 
-const COMPILED_IN: [(&str, &str); 8] = [
+const COMPILED_IN: [(&str, &str); 10] = [
     (LAYOUT, include_str!("../../templates/layout.html")),
     ("confirm.html", include_str!("../../templates/confirm.html")),
     ("ask.html", include_str!("../../templates/ask.html")),
@@ -24,6 +24,11 @@ const COMPILED_IN: [(&str, &str); 8] = [
         "new_password.html",
         include_str!("../../templates/new_password.html"),
     ),
+    (
+        "sessions_login.html",
+        include_str!("../../templates/sessions_login.html"),
+    ),
+    ("sessions.html", include_str!("../../templates/sessions.html")),
     ("message.html", include_str!("../../templates/message.html")),
     ("docs.html", include_str!("../../templates/docs.html")),
     (STYLE, include_str!("../../templates/page.css")),
@@ -31,7 +36,7 @@ const COMPILED_IN: [(&str, &str); 8] = [
 ];
 
 /// What a form cannot do without: `(template, what its HTML has to contain)`.
-const NEEDED: [(&str, &[&str]); 3] = [
+const NEEDED: [(&str, &[&str]); 5] = [
     ("confirm.html", &["<form method=\"post\""]),
     (
         "ask.html",
@@ -44,6 +49,24 @@ const NEEDED: [(&str, &[&str]); 3] = [
             "name=\"new_password1\"",
             "name=\"new_password2\"",
             "sample error",
+        ],
+    ),
+    (
+        "sessions_login.html",
+        &[
+            "<form method=\"post\" action=\"/sample\"",
+            "name=\"username\"",
+            "name=\"password\"",
+            "sample error",
+        ],
+    ),
+    (
+        "sessions.html",
+        &[
+            "<form method=\"post\" action=\"/sample\"",
+            "name=\"proof\" value=\"sample proof\"",
+            "name=\"end\" value=\"sample id\"",
+            "name=\"end\" value=\"all\"",
         ],
     ),
 ];
@@ -188,10 +211,16 @@ impl Templates {
         let sample = |words: &str| {
             context! {
                 title => "ask-title", words => words, tone => "good", address => "ann@example.org",
-                values => context! { email => "ann@example.org" },
+                values => context! { email => "ann@example.org", username => "ann" },
+                action => "/sample", proof => "sample proof", done => "sessions-ended", notice => "sessions-expired",
+                ask => "/", has_more => true,
+                sessions => [context! { id => "sample id", device => "", address => "", last_used_at => "", opened_at => "" }],
                 next => context! { href => "/", words => "ask-again" },
                 schema => "/", groups => [context! { about => "sample", operations => [operation()] }],
-                errors => context! { email => ["sample error"], new_password1 => ["sample error"], new_password2 => ["sample error"] },
+                errors => context! {
+                    email => ["sample error"], new_password1 => ["sample error"], new_password2 => ["sample error"],
+                    username => ["sample error"], password => ["sample error"],
+                },
             }
         };
         for language in texts.languages() {

@@ -3,6 +3,8 @@
 pub mod key_file;
 pub mod key_ring;
 pub mod one_time;
+mod page_proof;
 mod signer;
 
+pub use page_proof::PageProof;
 pub use signer::{IssuedToken, TokenPair, TokenSettings, Tokens};

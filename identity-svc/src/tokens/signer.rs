@@ -95,7 +95,7 @@ impl Tokens {
         Ok(true)
     }
 
-    fn ring(&self) -> Arc<KeyRing> {
+    pub(super) fn ring(&self) -> Arc<KeyRing> {
         self.loaded
             .read()
             .unwrap_or_else(PoisonError::into_inner)
