@@ -13,6 +13,8 @@ use crate::message::{Fields, Framing, Head};
 
 /// The largest head, from the method to the empty line.
 pub const MAX_HEAD_BYTES: usize = 32 * 1024;
+/// The longest registered one, UPDATEREDIRECTREF, has 17.
+const MAX_METHOD_BYTES: usize = 20;
 const MAX_TARGET_BYTES: usize = 8 * 1024;
 pub const MAX_FIELDS: usize = 90;
 
@@ -168,8 +170,10 @@ fn check_request_line(line: &[u8]) -> Result<(Method, &[u8], bool), GatewayError
     Ok((method, target, is_http_11))
 }
 
+/// Methods beyond the usual ones are for the service to refuse, or to serve: WebDAV's, QUERY.
+///
 /// # Errors
-/// 405 or 501 for methods that are never forwarded.
+/// 405 for those that echo or tunnel, 501 for what looks like no method.
 pub fn check_method(method: &[u8]) -> Result<Method, GatewayError> {
     Ok(match method {
         b"GET" => Method::GET,
@@ -179,9 +183,17 @@ pub fn check_method(method: &[u8]) -> Result<Method, GatewayError> {
         b"PATCH" => Method::PATCH,
         b"DELETE" => Method::DELETE,
         b"OPTIONS" => Method::OPTIONS,
-        b"TRACE" | b"CONNECT" => return Err(GatewayError::MethodNotAllowed),
+        b"TRACE" | b"TRACK" | b"CONNECT" => return Err(GatewayError::MethodNotAllowed),
+        other if other.len() <= MAX_METHOD_BYTES && other.iter().all(is_method_byte) => {
+            Method::from_bytes(other).map_err(|_| GatewayError::NotImplemented)?
+        }
         _ => return Err(GatewayError::NotImplemented),
     })
+}
+
+/// All registered methods are spelt so (IANA, "HTTP Method Registry").
+fn is_method_byte(byte: &u8) -> bool {
+    byte.is_ascii_uppercase() || *byte == b'-'
 }
 
 /// # Errors
@@ -439,7 +451,7 @@ mod tests {
             (" / HTTP/1.1", 400),
             ("GET /", 400),
             ("get / HTTP/1.1", 501),
-            ("BREW / HTTP/1.1", 501),
+            ("BREW1 / HTTP/1.1", 501),
             ("TRACE / HTTP/1.1", 405),
             ("CONNECT a:1 HTTP/1.1", 405),
             ("OPTIONS * HTTP/1.1", 400),

@@ -65,15 +65,16 @@ async fn no_spelling_of_another_path_reaches_anything() {
 }
 
 #[actix_web::test]
-async fn methods_that_echo_tunnel_or_are_unknown_are_refused_without_an_echo() {
+async fn methods_that_echo_tunnel_or_are_none_are_refused_without_an_echo() {
     let echo = Echo::start();
     let gateway = start_gateway(echo.address, |_| {}).await;
     for (method, status) in [
         ("TRACE", 405),
         ("CONNECT", 405),
-        ("TRACK", 501),
-        ("PROPFIND", 501),
+        ("TRACK", 405),
         ("get", 501),
+        ("GET1", 501),
+        ("ABCDEFGHIJKLMNOPQRSTU", 501),
     ] {
         let request = format!("{method} /api/auth/login/ HTTP/1.1\r\nHost: a\r\nX-Secret: s3cret\r\n\r\n");
         let answer = ask(&gateway, request).await;
@@ -81,6 +82,17 @@ async fn methods_that_echo_tunnel_or_are_unknown_are_refused_without_an_echo() {
         assert!(!answer.body.contains("s3cret"));
     }
     assert_eq!(echo.request_count(), 0);
+}
+
+#[actix_web::test]
+async fn unusual_methods_are_for_the_service_to_answer() {
+    let echo = Echo::start();
+    let gateway = start_gateway(echo.address, |_| {}).await;
+    for method in ["QUERY", "PROPFIND", "M-SEARCH"] {
+        let request = format!("{method} /api/auth/login/ HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(ask(&gateway, request).await.status, 200, "{method}");
+    }
+    assert_eq!(echo.request_count(), 3);
 }
 
 #[actix_web::test]
