@@ -46,6 +46,7 @@ pub use registration::RegisterRequest;
 pub use registration_verify_email::{VerifyEmailRequest, confirm_email};
 pub use respond::respond;
 pub use responses::{EXAMPLE_TOKEN, Example, LoginResponse, UserDetails};
+pub use sessions::SessionsResponse;
 pub use sessions_delete::is_session_id;
 pub use token_refresh::{TokenRefreshRequest, TokenRefreshResponse};
 pub use token_verify::TokenVerifyRequest;

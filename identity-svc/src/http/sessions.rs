@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
 use super::bearer::CurrentUser;
-use super::responses::json;
+use super::responses::{Example, json};
 use super::{ApiError, AppState, Context};
 use crate::dates::iso_8601;
 use crate::db::messages::{FindOwnSessions, OwnSession};
@@ -34,6 +34,30 @@ pub struct SessionDetails {
     /// To about ten minutes.
     last_used_at: String,
     expires_at: String,
+}
+
+impl Example for SessionDetails {
+    fn example() -> Self {
+        let time = || iso_8601(1_767_225_900);
+        Self {
+            id: "0f8fad5bd9cb469fa16570867728950e".to_owned(),
+            is_current: true,
+            device: "Firefox on Linux".to_owned(),
+            user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0".to_owned(),
+            ip_address: "192.0.2.7".to_owned(),
+            created_at: time(),
+            last_used_at: time(),
+            expires_at: time(),
+        }
+    }
+}
+
+impl Example for SessionsResponse {
+    fn example() -> Self {
+        Self {
+            sessions: vec![SessionDetails::example()],
+        }
+    }
 }
 
 pub async fn sessions(

@@ -9,7 +9,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header;
 use serde_json::{Map, Value, json};
 
-use super::operations::{Given, Link, Operation, Security, Taken, operations};
+use super::operation::{Given, Link, Operation, Security, Taken};
+use super::operations::operations;
 use super::schemas;
 use crate::domain::languages::{Catalogue, Language};
 use crate::domain::texts::Text;
@@ -115,7 +116,9 @@ impl Builder<'_> {
                 json!({ "schema": { "$ref": schemas::reference(taken.component) }, "example": taken.example }),
             );
         }
-        json!({ "content": content, "required": true })
+        // An empty body is an empty object (contract section 2).
+        let is_required = taken.forms.iter().any(|form| form.is_required);
+        json!({ "content": content, "required": is_required })
     }
 
     fn responses(&mut self, operation: &Operation) -> Value {
@@ -157,9 +160,7 @@ impl Builder<'_> {
         if !component.is_empty() {
             let schema = schemas::answer(component, &example, optional);
             self.components.insert(component.to_owned(), schema);
-            if component == "JWT" {
-                self.add_user(&example);
-            }
+            self.add_parts(component, &example);
             response.insert(
                 "content".to_owned(),
                 content(component, &json!({ "example": example })),
@@ -175,11 +176,20 @@ impl Builder<'_> {
         response.into()
     }
 
-    /// The part of a login's answer that has a name of its own.
-    fn add_user(&mut self, login: &Value) {
-        if let Some(user) = login.get("user") {
-            let schema = schemas::answer("UserDetails", user, &["first_name", "last_name"]);
-            self.components.insert("UserDetails".to_owned(), schema);
+    /// What has a name of its own within an answer.
+    fn add_parts(&mut self, component: &str, example: &Value) {
+        let (part, name, optional): (_, _, &[&str]) = match component {
+            "JWT" => (
+                example.pointer("/user"),
+                "UserDetails",
+                &["first_name", "last_name"],
+            ),
+            "SessionList" => (example.pointer("/sessions/0"), "Session", &[]),
+            _ => return,
+        };
+        if let Some(part) = part {
+            let schema = schemas::answer(name, part, optional);
+            self.components.insert(name.to_owned(), schema);
         }
     }
 

@@ -4,6 +4,7 @@
 //! serialise, refusals from `ApiError`. tests/it/http/openapi.rs holds document and server against each other.
 
 mod document;
+mod operation;
 mod operations;
 mod page;
 mod schemas;

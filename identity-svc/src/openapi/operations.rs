@@ -1,199 +1,18 @@
 //! What the API offers, operation by operation, in the document's order. Names and descriptions of the first ten are the
 //! contract's: the clients that front ends have generated are made of them (contract section 1).
 
-use actix_web::http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 use shared::jwt::TokenError;
 
+use super::operation::{Link, Operation, Security};
 use crate::domain::field_errors::NON_FIELD;
 use crate::domain::texts::{Text, UserAttribute};
 use crate::http::{
-    ApiError, EXAMPLE_TOKEN, EmailRequest, Example, FieldForm, LoginRequest, LoginResponse,
-    PasswordChangeRequest, PasswordResetConfirmRequest, RegisterRequest, RequestBody, TokenRefreshRequest,
+    ApiError, EXAMPLE_TOKEN, EmailRequest, LoginRequest, LoginResponse, PasswordChangeRequest,
+    PasswordResetConfirmRequest, RegisterRequest, SessionsResponse, TokenRefreshRequest,
     TokenRefreshResponse, TokenVerifyRequest, UserDetails, UserRequest, VerifyEmailRequest, WholeUserRequest,
-    forms_of,
 };
 use crate::settings::{EmailVerification, Settings};
-
-/// Who may call it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Security {
-    /// Nobody looks at the header.
-    Ignored,
-    /// The contract's documents say so of public operations.
-    Optional,
-    Required,
-}
-
-/// The body of a request.
-pub struct Taken {
-    pub component: &'static str,
-    pub forms: Vec<FieldForm>,
-    pub example: Value,
-}
-
-/// The body of a good answer.
-pub enum Given {
-    Nothing,
-    /// `{"detail": "..."}`.
-    Detail(Text),
-    /// Of a component; `optional` names the properties that may be missing.
-    Component {
-        name: &'static str,
-        example: Value,
-        optional: &'static [&'static str],
-    },
-}
-
-/// What an answer is good for next.
-pub struct Link {
-    pub name: &'static str,
-    pub operation_id: &'static str,
-    /// A runtime expression (OpenAPI 3.0.3, "Runtime Expressions").
-    pub body: Option<&'static str>,
-    pub parameter: Option<(&'static str, &'static str)>,
-}
-
-pub struct Operation {
-    pub method: &'static str,
-    pub path: &'static str,
-    pub id: &'static str,
-    pub tag: &'static str,
-    /// The summary is the text `api-<words>`.
-    pub words: &'static str,
-    /// The contract's, or else the text `api-<words>-about` when there is one.
-    pub description: Option<&'static str>,
-    pub security: Security,
-    pub taken: Option<Taken>,
-    pub status: StatusCode,
-    pub given: Given,
-    pub refusals: Vec<ApiError>,
-    pub links: Vec<Link>,
-    /// The published client is told that this one's answers have no body, so no answer of it may describe one.
-    pub describes_no_body: bool,
-}
-
-impl Operation {
-    fn new(method: &'static str, path: &'static str, id: &'static str, words: &'static str) -> Self {
-        Self {
-            method,
-            path,
-            id,
-            tag: "auth",
-            words,
-            description: None,
-            security: Security::Optional,
-            taken: None,
-            status: StatusCode::OK,
-            given: Given::Nothing,
-            refusals: vec![
-                ApiError::MethodNotAllowed(if method == "delete" { "GET" } else { "DELETE" }.to_owned()),
-                ApiError::NotAcceptable,
-                ApiError::Internal(String::new()),
-                ApiError::Unavailable {
-                    retry_after_seconds: 2,
-                    cause: String::new(),
-                },
-            ],
-            links: Vec::new(),
-            describes_no_body: false,
-        }
-    }
-
-    fn post(path: &'static str, id: &'static str, words: &'static str) -> Self {
-        Self::new("post", path, id, words).reads_a_body()
-    }
-
-    fn about(self, description: &'static str) -> Self {
-        Self {
-            description: Some(description),
-            ..self
-        }
-    }
-
-    fn tagged(self, tag: &'static str) -> Self {
-        Self { tag, ..self }
-    }
-
-    fn secured(self, security: Security) -> Self {
-        Self { security, ..self }
-    }
-
-    fn private(self) -> Self {
-        self.secured(Security::Required).refuses([
-            ApiError::unauthenticated(Text::NotAuthenticated, None),
-            ApiError::bearer_refused(TokenError::Expired),
-        ])
-    }
-
-    fn takes<T: RequestBody>(self, component: &'static str, example: Value) -> Self {
-        let taken = Taken {
-            component,
-            forms: forms_of::<T>(),
-            example,
-        };
-        Self {
-            taken: Some(taken),
-            ..self
-        }
-    }
-
-    /// The contract's document asks for it; without it the answer is a refusal, though no 400.
-    fn requiring(mut self, name: &str) -> Self {
-        let forms = self.taken.iter_mut().flat_map(|taken| &mut taken.forms);
-        for form in forms.filter(|form| form.name == name) {
-            form.is_required = true;
-        }
-        self
-    }
-
-    fn gives(self, given: Given) -> Self {
-        Self { given, ..self }
-    }
-
-    fn gives_detail(self, text: Text) -> Self {
-        self.gives(Given::Detail(text))
-    }
-
-    fn gives_example<T: Example>(self, component: &'static str, optional: &'static [&'static str]) -> Self {
-        self.gives(Given::Component {
-            name: component,
-            example: json!(T::example()),
-            optional,
-        })
-    }
-
-    fn created(self) -> Self {
-        Self {
-            status: StatusCode::CREATED,
-            ..self
-        }
-    }
-
-    fn refuses(mut self, refusals: impl IntoIterator<Item = ApiError>) -> Self {
-        self.refusals.extend(refusals);
-        self
-    }
-
-    /// Counts against the client's budget (contract section 12).
-    fn budgeted(self) -> Self {
-        self.refuses([ApiError::Throttled { wait_seconds: 60 }])
-    }
-
-    fn reads_a_body(self) -> Self {
-        let reason = "Expecting value: line 1 column 1 (char 0)".to_owned();
-        self.refuses([
-            ApiError::Malformed(Text::JsonParseError { reason }),
-            ApiError::TooLarge,
-            ApiError::UnsupportedMediaType("text/plain".to_owned()),
-        ])
-    }
-
-    fn leads_to(mut self, links: impl IntoIterator<Item = Link>) -> Self {
-        self.links.extend(links);
-        self
-    }
-}
 
 /// What a pair of tokens is good for. Fields that an endpoint does not know are ignored, so the answer as it is will do.
 fn links_of_tokens() -> [Link; 3] {
@@ -223,6 +42,7 @@ pub fn operations(settings: &Settings) -> Vec<Operation> {
     all.extend(registrations(settings));
     all.extend(tokens(settings));
     all.extend(account());
+    all.extend(sessions());
     all
 }
 
@@ -434,11 +254,7 @@ fn tokens(settings: &Settings) -> Vec<Operation> {
         ApiError::token_refused(TokenError::Invalid),
         ApiError::token_refused(TokenError::Expired),
     ]);
-    let verify = Operation {
-        describes_no_body: true,
-        ..verify
-    };
-    vec![refresh, verify]
+    vec![refresh, verify.describing_no_body()]
 }
 
 fn account() -> Vec<Operation> {
@@ -470,4 +286,33 @@ fn account() -> Vec<Operation> {
         .takes::<UserRequest>("PatchedUserDetailsRequest", json!({ "first_name": "Ann" }))
         .refuses([bad_name(), taken()]),
     ]
+}
+
+fn sessions() -> Vec<Operation> {
+    let list = Operation::new("get", "/api/auth/sessions/", "auth_sessions_list", "sessions")
+        .gives_example::<SessionsResponse>("SessionList", &[])
+        // The first one is the session that asks.
+        .leads_to([Link {
+            name: "EndSession",
+            operation_id: "auth_sessions_destroy",
+            body: None,
+            parameter: Some(("id", "$response.body#/sessions/1/id")),
+        }]);
+    let end = Operation::new(
+        "delete",
+        "/api/auth/sessions/{id}/",
+        "auth_sessions_destroy",
+        "sessions-delete",
+    )
+    .without_content()
+    .refuses([ApiError::NotFound]);
+    let end_others = Operation::post(
+        "/api/auth/sessions/revoke-others/",
+        "auth_sessions_revoke_others_create",
+        "sessions-revoke-others",
+    )
+    .gives_detail(Text::OtherSessionsEnded);
+    [list, end, end_others]
+        .map(|operation| operation.tagged("sessions").private())
+        .into()
 }

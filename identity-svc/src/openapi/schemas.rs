@@ -17,11 +17,12 @@ fn keywords(component: &str, property: &str) -> Value {
         | ("Session", "created_at" | "last_used_at" | "expires_at") => {
             json!({ "format": "date-time", "readOnly": true })
         }
+        ("SessionList", "sessions") => json!({ "items": { "$ref": reference("Session") } }),
         ("JWT", "user") => json!({ "$ref": reference("UserDetails") }),
         ("UserDetails", "pk") => json!({ "readOnly": true, "title": "ID" }),
+        // The contract's document has a pattern with `\w` here. In JSON Schema (ECMA-262) that is ASCII, and `юзер` is a name.
         ("UserDetails", "username") => json!({
             "description": "Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only.",
-            "pattern": "^[\\w.@+-]+$",
             "maxLength": 150,
         }),
         ("UserDetails", "email") => {
@@ -31,6 +32,9 @@ fn keywords(component: &str, property: &str) -> Value {
         ("AuthenticationError", "code") => json!({
             "enum": ["bad_authorization_header", "token_not_valid", "user_not_found", "user_inactive"],
         }),
+        ("UserDetailsRequest" | "PatchedUserDetailsRequest", _) => {
+            json!({ "description": "A string; a number counts as its decimal text." })
+        }
         _ => json!({}),
     }
 }
@@ -44,8 +48,13 @@ pub fn request(component: &str, forms: &[FieldForm]) -> Value {
     let mut properties = Map::new();
     for form in forms {
         let mut property = Map::new();
-        property.insert("type".to_owned(), "string".into());
-        if form.is_email {
+        // A number counts as its decimal text (contract section 2). Where one could be taken, the document must not say that it
+        // is refused; that costs the type, since OpenAPI 3.0 has no union that all generators read.
+        if !matches!(component, "UserDetailsRequest" | "PatchedUserDetailsRequest") {
+            property.insert("type".to_owned(), "string".into());
+        }
+        // A blank is no address.
+        if form.is_email && !form.may_be_blank {
             property.insert("format".to_owned(), "email".into());
         }
         extend(&mut property, keywords(component, form.name));

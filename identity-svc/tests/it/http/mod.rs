@@ -5,6 +5,7 @@ mod formats;
 mod internal;
 mod login;
 mod logout;
+mod openapi;
 mod password_change;
 mod password_reset;
 mod password_reset_confirm;

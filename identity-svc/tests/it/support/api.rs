@@ -20,7 +20,9 @@ pub enum Body {
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
+    /// `Null` when it is no JSON.
     pub body: Value,
+    pub raw: String,
     headers: awc::http::header::HeaderMap,
 }
 
@@ -64,9 +66,10 @@ impl Answer {
 }
 
 impl TestApp {
-    /// Sends any request to a path under `/api/auth/`.
+    /// Sends any request to a path under `/api/auth/`; one that begins with `/` is taken as it is.
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Body) -> Answer {
-        let url = format!("http://{}/api/auth/{path}", self.running.address);
+        let root = if path.starts_with('/') { "" } else { "/api/auth/" };
+        let url = format!("http://{}{root}{path}", self.running.address);
         let client = awc::Client::builder()
             .disable_redirects()
             .timeout(std::time::Duration::from_secs(30))
@@ -95,6 +98,7 @@ impl TestApp {
         Answer {
             status: response.status().as_u16(),
             body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+            raw: String::from_utf8_lossy(&bytes).into_owned(),
             headers: response.headers().clone(),
         }
     }
