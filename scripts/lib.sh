@@ -73,19 +73,20 @@ need_cargo() {
   need_command cc gcc libc6-dev
 }
 
-# A Python with scripts/requirements.txt in target/venv; its interpreter is in $python.
+# need_python_venv [VENV REQUIREMENTS]: a Python with scripts/requirements.txt in target/venv, or with other packages elsewhere;
+# its interpreter is in $python.
 need_python_venv() {
   need_command python3 python3 python3-venv
-  local venv=$target_dir/venv lock
+  local venv=${1:-$target_dir/venv} requirements=${2:-scripts/requirements.txt} lock
   python=$venv/bin/python
   exec {lock}>"$venv.lock"
   if command -v flock >/dev/null; then flock "$lock"; fi
-  if ! cmp -s scripts/requirements.txt "$venv/requirements.done" || ! "$python" -c '' 2>/dev/null; then
+  if ! cmp -s "$requirements" "$venv/requirements.done" || ! "$python" -c '' 2>/dev/null; then
     say "making the Python environment $venv"
     make_venv "$venv"
-    "$python" -m pip install --quiet --disable-pip-version-check --no-input -r scripts/requirements.txt \
-      || die "the Python packages of scripts/requirements.txt cannot be installed: see pip's message above"
-    cp scripts/requirements.txt "$venv/requirements.done"
+    "$python" -m pip install --quiet --disable-pip-version-check --no-input -r "$requirements" \
+      || die "the Python packages of $requirements cannot be installed: see pip's message above"
+    cp "$requirements" "$venv/requirements.done"
   fi
   exec {lock}>&-
 }

@@ -4,11 +4,11 @@
 #   scripts/test.sh [STEP ...]
 #
 # Steps, in order: scripts fmt clippy doc deny tests build conformance security crash conformance-production
-# security-production bad-input browser clients faults load kubernetes watch upgrade compose. Default: all of them. A failed
-# step does not keep the others from running. The steps tests and most of the later ones start PostgreSQL, RabbitMQ and an
-# SMTP server of their own: see servers.sh; browser needs Node.js and Chromium, clients Java and Node.js, compose a Docker
-# daemon. The last line is "N passed, N failed": the checks of all test runners together, and one failed for a step that
-# failed without a count. Exit status: 1 when any failed.
+# security-production bad-input browser clients openapi faults load kubernetes watch upgrade compose. Default: all of them. A
+# failed step does not keep the others from running. The steps tests and most of the later ones start PostgreSQL, RabbitMQ
+# and an SMTP server of their own: see servers.sh; browser needs Node.js and Chromium, clients Java and Node.js, openapi
+# Java, compose a Docker daemon. The last line is "N passed, N failed": the checks of all test runners together, and one
+# failed for a step that failed without a count. Exit status: 1 when any failed.
 #
 # As root on Debian it installs what is missing (compiler, libpq, Python, PostgreSQL, RabbitMQ); otherwise it says what to
 # install. The suites of conformance and security are optional: they are run when they stand beside the project in ../shared.
@@ -17,7 +17,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source "$root/scripts/servers.sh"
 
 all_steps=(scripts fmt clippy doc deny tests build conformance security crash conformance-production
-  security-production bad-input browser clients faults load kubernetes watch upgrade compose)
+  security-production bad-input browser clients openapi faults load kubernetes watch upgrade compose)
 steps=()
 while (($# > 0)); do
   case $1 in
@@ -106,6 +106,9 @@ step_bad-input() { have_program && scripts/bad_input_test.sh --bin "$program"; }
 step_browser() { have_program && scripts/browser_test.sh --bin "$program"; }
 
 step_clients() { have_program && scripts/clients_test.sh --bin "$program"; }
+
+# With fewer generated requests; openapi_test.sh by hand sends more.
+step_openapi() { have_program && scripts/openapi_test.sh --quick --bin "$program"; }
 
 # Always the same plan; faults.sh by hand draws another one each time.
 step_faults() { have_program && scripts/faults.sh --seed 20240 --bin "$program"; }
