@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The built-in pages and the mails in a real browser (headless Chromium): from a mail's link to a new password by clicking,
-# and from a password to the devices that are logged in; in English and Russian, with and without JavaScript; bad input;
-# axe-core in light and dark; page weight.
+# from a password to the devices that are logged in, and requests sent from the API's page; in English and Russian, with
+# and without JavaScript; bad input; axe-core in light and dark; page weight.
 #
 #   scripts/browser_test.sh [--bin PROGRAM] [--screenshots FOLDER]
 #

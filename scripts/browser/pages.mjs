@@ -1,12 +1,15 @@
 // Clicks through the built-in pages: see browser_test.sh.
 import fs from "node:fs";
 import { createRequire } from "node:module";
+import { gzipSync } from "node:zlib";
 import { chromium } from "playwright-core";
 
 const [executable, plainUrl, brandUrl, shots] = process.argv.slice(2);
 const axeSource = fs.readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const OLD = "Vq4-harbor-Moss", NEW = "Jk8-granite-Fern";
 const MAX_PAGE_BYTES = 30_000;
+// The API's page holds an example of every answer.
+const MAX_DOCS_BYTES = 150_000, MAX_DOCS_BYTES_GZIP = 20_000;
 
 const check = (label, good, detail = "") => console.log(good ? `ok ${label}` : `FAIL ${label}${detail ? `: ${detail}` : ""}`);
 
@@ -91,14 +94,16 @@ const words = {
     long: "Ensure this field has no more than 128 characters.", differ: "The two password fields didn’t match.", done: "Password changed",
     dead: "This link does not work", confirm: "Confirm", confirmed: "Address confirmed",
     sessions: "Where you are logged in", show: "Show the devices", refused: "Unable to log in with provided credentials.", out: "Log out Firefox on Linux", other: "Log out curl",
-    ended: "That device is logged out.", everywhere: "Log out everywhere", allEnded: "All devices are logged out.", expired: "Too much time has passed", more: "There are more." },
+    ended: "That device is logged out.", everywhere: "Log out everywhere", allEnded: "All devices are logged out.", expired: "Too much time has passed", more: "There are more.",
+    docs: "Log in", send_request: "Send", required: "This field is required." },
   ru: { reset: "Сброс пароля", verify: "подтвердите", send: "Отправить ссылку", bad: "Введите правильный адрес электронной почты.", blank: "Это поле не может быть пустым.",
     sent: "Проверьте почту", title: "Новый пароль", set: "Сохранить пароль", short: "Введённый пароль слишком короткий. Он должен состоять из как минимум 8 символов.",
     common: "Введённый пароль слишком широко распространён.", numeric: "Введённый пароль состоит только из цифр.", similar: "Введённый пароль слишком похож на имя пользователя.",
     long: "Убедитесь, что это значение содержит не более 128 символов.", differ: "Введенные пароли не совпадают.", done: "Пароль изменён",
     dead: "Ссылка не работает", confirm: "Подтвердить", confirmed: "Адрес подтверждён",
     sessions: "Где выполнен вход", show: "Показать устройства", refused: "Невозможно войти в систему с указанными учётными данными.", out: "Выйти Firefox, Linux", other: "Выйти curl",
-    ended: "На выбранном устройстве выполнен выход.", everywhere: "Выйти везде", allEnded: "На всех устройствах выполнен выход.", expired: "Прошло слишком много времени", more: "Есть и другие." },
+    ended: "На выбранном устройстве выполнен выход.", everywhere: "Выйти везде", allEnded: "На всех устройствах выполнен выход.", expired: "Прошло слишком много времени", more: "Есть и другие.",
+    docs: "Авторизация пользователя", send_request: "Отправить", required: "Обязательное поле." },
 };
 
 // The sentence stands beside the field: the field names it as its description.
@@ -257,6 +262,92 @@ async function sessions(root, language, script) {
   await page.context().close();
 }
 
+// The API's page: read, sent from in each format, and answered.
+async function docs(root, language, script) {
+  const url = plainUrl, text = words[language], name = `${language}-${script ? "js" : "nojs"}-docs`;
+  const account = await register(url, language);
+  const page = await open(root, { locale: language === "ru" ? "ru-RU" : "en-GB", script });
+  const answer = await page.goto(`${url}/api/docs/`);
+  check(`${name}: the page is in the browser's language`, (await page.locator("html").getAttribute("lang")) === language);
+  check(`${name}: its policy allows nothing from elsewhere`, /^default-src 'none'; (?!.*(unsafe|https?:|\*))/.test(answer.headers()["content-security-policy"] ?? ""));
+  const html = await answer.body(), packed = gzipSync(html).length;
+  check(`${name} weighs less than 150 kB, packed less than 20 kB`, html.length < MAX_DOCS_BYTES && packed < MAX_DOCS_BYTES_GZIP, `${html.length} and ${packed} bytes`);
+  await look(page, name, { heavy: true });
+
+  // All that the document has is there, and can be opened without a script.
+  const document = await (await fetch(new URL(await page.locator("main > p > a").getAttribute("href"), url), { headers: { Accept: "application/json", "Accept-Language": language } })).json();
+  const described = Object.entries(document.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, one]) => `${method.toUpperCase()} ${path} ${one.summary}`));
+  const listed = (await page.locator("main summary").allTextContents()).map((one) => one.trim());
+  check(`${name}: every operation is listed`, described.length > 10 && described.sort().join() === listed.sort().join(), listed.join(", "));
+  check(`${name}: in its language`, listed.includes(`POST /api/auth/login/ ${text.docs}`));
+  const operation = (id) => page.locator(`#${id}`);
+  const visible = (id, part) => operation(id).locator(part).first().isVisible();
+  check(`${name}: an operation is closed at first`, !(await visible("auth_login_create", "dl")));
+  for (const summary of await page.locator("summary").all()) await summary.click();
+  check(`${name}: its answers are readable`, await visible("auth_login_create", "dl") && await operation("auth_login_create").locator("dl").innerText().then((all) => all.includes(text.refused)));
+  check(`${name}: no text shows its marks`, !(await page.locator("main").innerText()).includes("`"));
+  check(`${name}: there are forms with a script only`, (await visible("auth_login_create", "form")) === script && (await page.locator("#access").isVisible()) === script);
+  if (!script) check(`${name}: and the fields without`, (await operation("auth_login_create").locator("noscript").innerText()).includes("password"));
+  await look(page, `${name}-open`, { heavy: true });
+
+  if (script) {
+    const levels = await page.locator("h1, h2, h3, h4").evaluateAll((all) => all.map((one) => Number(one.tagName[1])));
+    check(`${name}: no level of headings is left out`, levels[0] === 1 && levels.every((level, at) => at === 0 || level <= levels[at - 1] + 1), levels.join());
+    const access = page.locator("#access");
+    for (const summary of await page.locator("details:not(#auth_login_create, #auth_user_retrieve) summary").all()) await summary.click();
+    // Fills and sends an operation's form; its status line and its answer.
+    const send = async (id, fields, format) => {
+      for (const [field, value] of Object.entries(fields)) await operation(id).locator(`[name=${field}]`).fill(value);
+      if (format) await operation(id).locator("select").selectOption(format);
+      const asked = page.waitForResponse((one) => one.url().includes("/api/auth/"));
+      await operation(id).getByRole("button", { name: text.send_request, exact: true }).click();
+      const sent = (await asked).request();
+      await operation(id).locator("[data-status]:not(:empty)").waitFor();
+      return { status: await operation(id).getByRole("status").textContent(), shown: await operation(id).locator("[data-answer]").textContent(), type: (await sent.allHeaders())["content-type"] ?? "" };
+    };
+    const formats = await operation("auth_login_create").locator("option").allTextContents();
+    check(`${name}: there are three formats`, formats.length === 3, formats.join());
+    for (const format of formats) {
+      const empty = await send("auth_login_create", { username: "", password: "" }, format);
+      check(`${name}: without a password 400 names the field (${format})`, empty.status.startsWith("400") && JSON.parse(empty.shown).password?.[0] === text.required, `${empty.status} ${empty.shown}`);
+      const wrong = await send("auth_login_create", { username: account.username, password: "not-the-password" }, format);
+      check(`${name}: a wrong password is 400 with its sentence (${format})`, wrong.status.startsWith("400") && wrong.shown.includes(text.refused), `${wrong.status} ${wrong.shown}`);
+      check(`${name}: and gives no token (${format})`, (await access.inputValue()) === "");
+      if (format === formats[0]) await look(page, `${name}-bad`, { heavy: true });
+      const good = await send("auth_login_create", { password: OLD }, format);
+      check(`${name}: a login is 200 (${format})`, good.status.startsWith("200") && good.type.startsWith(format), `${good.status} ${good.type}`);
+      check(`${name}: and fills in its token (${format})`, (await access.inputValue()) !== "" && (await access.inputValue()) === JSON.parse(good.shown).access);
+      const own = await send("auth_user_retrieve", {});
+      check(`${name}: with it the account is shown (${format})`, own.status.startsWith("200") && JSON.parse(own.shown).username === account.username, `${own.status} ${own.shown}`);
+      if (format !== formats[2]) await access.fill("");
+    }
+    await look(page, `${name}-sent`, { heavy: true });
+    await access.fill("x");
+    check(`${name}: a wrong token is 401`, (await send("auth_user_retrieve", {})).status.startsWith("401"));
+    await page.goto(`${url}/api/docs/#auth_user_retrieve`);
+    await page.reload();
+    check(`${name}: an address with an operation's name opens it, and nothing was kept`, await visible("auth_user_retrieve", "dl") && !(await visible("auth_login_create", "dl")) && (await access.inputValue()) === "");
+    const stored = await page.evaluate(() => localStorage.length + sessionStorage.length);
+    check(`${name}: neither storage nor cookie is used`, stored === 0 && (await page.context().cookies()).length === 0);
+  }
+  for (const width of [360, 320]) {
+    await page.setViewportSize({ width, height: 760 });
+    await page.goto(`${url}/api/docs/`);
+    for (const summary of await page.locator("summary").all()) await summary.click();
+    if (script) check(`${name}: nothing is cut at ${width} pixels`, await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+    if (width === 360) await page.screenshot({ path: `${shots}/${name}-small.png`, fullPage: true });
+  }
+  const [other, label] = language === "ru" ? ["en", "English"] : ["ru", "Русский"];
+  await page.getByRole("link", { name: label }).click();
+  check(`${name}: the language can be switched`, page.url().endsWith(`?lang=${other}`) && (await page.locator("html").getAttribute("lang")) === other
+    && (await page.locator("#auth_login_create summary").textContent()).includes(words[other].docs));
+  const kept = await page.request.get(new URL(await page.locator("main > p > a").getAttribute("href"), url).href, { headers: { Accept: "application/json" } });
+  check(`${name}: for the document as well`, (await kept.json()).paths["/api/auth/login/"].post.summary === words[other].docs);
+  check(`${name}: no complaint`, page.complaints.length === 0, page.complaints.join("; "));
+  check(`${name}: only this server was asked`, page.requests.every((request) => request.startsWith(url)), page.requests.join(" "));
+  await page.context().close();
+}
+
 async function keyboard(root) {
   const page = await open(root, { locale: "en-GB", script: true });
   await page.goto(`${plainUrl}/account/password/reset`);
@@ -276,9 +367,9 @@ async function keyboard(root) {
 async function brand(root) {
   const account = await register(brandUrl, "en");
   const page = await open(root, { locale: "en-GB", script: true });
-  for (const [name, path] of [["ask", "/account/password/reset"], ["resend", "/account/verify-email"], ["sessions", "/account/sessions"], ["lost", "/account/nothing"], ["mailbox", "/dev/mailbox"]]) {
+  for (const [name, path] of [["ask", "/account/password/reset"], ["resend", "/account/verify-email"], ["sessions", "/account/sessions"], ["lost", "/account/nothing"], ["docs", "/api/docs/"], ["mailbox", "/dev/mailbox"]]) {
     await page.goto(brandUrl + path);
-    await look(page, `brand-${name}`, { heavy: name === "mailbox" });
+    await look(page, `brand-${name}`, { heavy: name === "mailbox" || name === "docs" });
     check(`the brand's name is on ${name}`, (await page.locator("header").textContent()).includes("Birch & Sons"));
   }
   await page.goto(`${brandUrl}/account/password/reset`);
@@ -334,6 +425,7 @@ try {
   for (const language of ["en", "ru"]) for (const script of [true, false]) {
     await journey(root, language, script);
     await sessions(root, language, script);
+    await docs(root, language, script);
   }
   await keyboard(root);
   await brand(root);

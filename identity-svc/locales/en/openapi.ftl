@@ -1,6 +1,6 @@
 # The OpenAPI document and the page that shows it. Summaries of the ten endpoints are the contract's in Russian.
 
-api-about = Accounts, sessions and tokens, compatible with dj-rest-auth. Bodies are JSON, form or multipart; answers are JSON, in the language of Accept-Language (en, ru). An access token goes into the Authorization header, after "Bearer ".
+api-about = Accounts, sessions and tokens, compatible with dj-rest-auth. Bodies are JSON, form or multipart; answers are JSON, in the language of Accept-Language (en, ru). An access token goes into the Authorization header, after "Bearer" and a space.
 
 api-tag-auth = Sign in and out, passwords, registration, tokens
 api-tag-user = The account
@@ -51,15 +51,14 @@ docs-title = API
 docs-schema = OpenAPI document
 docs-token = Access token
 docs-token-hint = Goes with every request sent from this page; a good login fills it in. It is forgotten with the page.
-docs-private = needs an access token
-docs-field = Field
+docs-private = Needs an access token.
+docs-fields = Fields
 docs-required = required
-docs-at-most = characters at most:
+docs-at-most = length up to
 docs-answers = Answers
-docs-headers = headers:
+docs-headers = Headers:
 docs-try = Try it
 docs-format = Format
 docs-send = Send
-docs-answer = Answer
 docs-no-answer = No answer: the server cannot be reached.
 docs-no-body = (no body)

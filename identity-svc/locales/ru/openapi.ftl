@@ -1,6 +1,6 @@
 # Документ OpenAPI и страница, которая его показывает. Названия десяти операций взяты из договора.
 
-api-about = Учётные записи, сеансы и токены, совместимо с dj-rest-auth. Тело запроса: JSON, форма или multipart; ответы в JSON, на языке из Accept-Language (en, ru). Токен доступа передаётся в заголовке Authorization после слова "Bearer ".
+api-about = Учётные записи, сеансы и токены, совместимо с dj-rest-auth. Тело запроса: JSON, форма или multipart; ответы в JSON, на языке из Accept-Language (en, ru). Токен доступа передаётся в заголовке Authorization после слова "Bearer" и пробела.
 
 api-tag-auth = Вход и выход, пароли, регистрация, токены
 api-tag-user = Учётная запись
@@ -51,15 +51,14 @@ docs-title = API
 docs-schema = Документ OpenAPI
 docs-token = Токен доступа
 docs-token-hint = Отправляется с каждым запросом с этой страницы; удачный вход заполняет поле сам. Вместе со страницей забывается.
-docs-private = нужен токен доступа
-docs-field = Поле
+docs-private = Нужен токен доступа.
+docs-fields = Поля
 docs-required = обязательное
-docs-at-most = символов не более:
+docs-at-most = длина до
 docs-answers = Ответы
-docs-headers = заголовки:
+docs-headers = Заголовки:
 docs-try = Попробовать
 docs-format = Формат
 docs-send = Отправить
-docs-answer = Ответ
 docs-no-answer = Ответа нет: сервер недоступен.
 docs-no-body = (без тела)
