@@ -13,7 +13,7 @@ use crate::message::{Fields, Framing, Head};
 
 /// The largest head, from the method to the empty line.
 pub const MAX_HEAD_BYTES: usize = 32 * 1024;
-/// The longest registered one, UPDATEREDIRECTREF, has 17.
+/// The longest registered one, `UPDATEREDIRECTREF`, has 17.
 const MAX_METHOD_BYTES: usize = 20;
 const MAX_TARGET_BYTES: usize = 8 * 1024;
 pub const MAX_FIELDS: usize = 90;
@@ -170,7 +170,7 @@ fn check_request_line(line: &[u8]) -> Result<(Method, &[u8], bool), GatewayError
     Ok((method, target, is_http_11))
 }
 
-/// Methods beyond the usual ones are for the service to refuse, or to serve: WebDAV's, QUERY.
+/// Methods beyond the usual ones are for the service to refuse, or to serve: those of WebDAV, QUERY.
 ///
 /// # Errors
 /// 405 for those that echo or tunnel, 501 for what looks like no method.
@@ -184,7 +184,7 @@ pub fn check_method(method: &[u8]) -> Result<Method, GatewayError> {
         b"DELETE" => Method::DELETE,
         b"OPTIONS" => Method::OPTIONS,
         b"TRACE" | b"TRACK" | b"CONNECT" => return Err(GatewayError::MethodNotAllowed),
-        other if other.len() <= MAX_METHOD_BYTES && other.iter().all(is_method_byte) => {
+        other if other.len() <= MAX_METHOD_BYTES && other.iter().copied().all(is_method_byte) => {
             Method::from_bytes(other).map_err(|_| GatewayError::NotImplemented)?
         }
         _ => return Err(GatewayError::NotImplemented),
@@ -192,8 +192,8 @@ pub fn check_method(method: &[u8]) -> Result<Method, GatewayError> {
 }
 
 /// All registered methods are spelt so (IANA, "HTTP Method Registry").
-fn is_method_byte(byte: &u8) -> bool {
-    byte.is_ascii_uppercase() || *byte == b'-'
+fn is_method_byte(byte: u8) -> bool {
+    byte.is_ascii_uppercase() || byte == b'-'
 }
 
 /// # Errors

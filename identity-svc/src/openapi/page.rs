@@ -67,6 +67,7 @@ fn operation(document: &Value, path: &str, method: &str, operation: &Value) -> F
 }
 
 fn fields(document: &Value, schema: &Value, example: &Value) -> Vec<Fact> {
+    let schema = schema.pointer("/allOf/0").unwrap_or(schema);
     let reference = text(schema, "$ref");
     let schema = document
         .pointer(reference.trim_start_matches('#'))

@@ -43,19 +43,28 @@ pub fn reference(component: &str) -> String {
     format!("#/components/schemas/{component}")
 }
 
+/// A number counts as its decimal text (contract section 2). Where one could be taken, the document must not say that it is
+/// refused; that costs the type, since OpenAPI 3.0 has no union that all generators read.
+pub fn takes_numbers(component: &str) -> bool {
+    matches!(component, "UserDetailsRequest" | "PatchedUserDetailsRequest")
+}
+
 /// The schema of a request body.
 pub fn request(component: &str, forms: &[FieldForm]) -> Value {
     let mut properties = Map::new();
     for form in forms {
         let mut property = Map::new();
-        // A number counts as its decimal text (contract section 2). Where one could be taken, the document must not say that it
-        // is refused; that costs the type, since OpenAPI 3.0 has no union that all generators read.
-        if !matches!(component, "UserDetailsRequest" | "PatchedUserDetailsRequest") {
+        if !takes_numbers(component) {
             property.insert("type".to_owned(), "string".into());
         }
-        // A blank is no address.
-        if form.is_email && !form.may_be_blank {
-            property.insert("format".to_owned(), "email".into());
+        if form.is_email {
+            // A blank is no address, so the name of the format must not be one that tools check.
+            let format = if form.may_be_blank {
+                "email-or-blank"
+            } else {
+                "email"
+            };
+            property.insert("format".to_owned(), format.into());
         }
         extend(&mut property, keywords(component, form.name));
         if !form.may_be_blank {

@@ -3,12 +3,14 @@
 mod api;
 mod app;
 mod database;
+mod document;
 mod mailer;
 
 pub use api::{Answer, Body, PASSWORD, legacy_token};
 pub use app::{Setup, TestApp};
 #[cfg(feature = "postgres")]
 pub use database::TestDatabase;
+pub use document::Document;
 pub use mailer::Mailer;
 
 /// The time at which every test begins (Unix milliseconds): a clock that stands until a test moves it.
