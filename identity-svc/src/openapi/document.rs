@@ -117,7 +117,12 @@ impl Builder<'_> {
             false => reference,
         };
         let mut content = Map::new();
+        // Every form has the shape of an object; where no field is required, none is refused for its shape.
+        let is_any_form_good = !taken.forms.iter().any(|form| form.is_required);
         for media_type in MEDIA_TYPES {
+            if is_any_form_good && media_type != "application/json" {
+                continue;
+            }
             content.insert(
                 media_type.to_owned(),
                 json!({ "schema": schema, "example": taken.example }),
