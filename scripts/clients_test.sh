@@ -28,7 +28,7 @@ done
 
 # --- what it needs ------------------------------------------------------------------------------------------------
 
-need_command java openjdk-17-jre-headless
+need_command java default-jre-headless
 need_command node nodejs npm
 need_command npm npm
 need_command curl curl
@@ -101,20 +101,6 @@ run_block() {
   (cd "$work" && bash -euo pipefail -c "$text") >"$scratch/$1.log" 2>&1 && return
   tail -n 20 "$scratch/$1.log"
   return 1
-}
-
-# stage LABEL COMMAND...: one check, with the end of the command's output when it failed.
-stage() {
-  local label=$1 begin=$SECONDS log
-  log=$scratch/${label// /-}.log
-  shift
-  if "$@" >"$log" 2>&1; then
-    say "ok $label ($((SECONDS - begin)) s)"
-  else
-    say "FAIL $label:"
-    tail -n 30 "$log"
-    return 1
-  fi
 }
 
 python_journey() {

@@ -110,6 +110,20 @@ removed_at_exit=()
 # A folder for this run, in $scratch; removed at the end unless keep_scratch is set.
 make_scratch() { scratch=$(mktemp -d "$target_dir/$(basename "$0" .sh).XXXXXX"); }
 
+# stage LABEL COMMAND...: one check, with the end of the command's output when it failed.
+stage() {
+  local label=$1 begin=$SECONDS log
+  log=$scratch/${label//[^a-zA-Z0-9]/-}.log
+  shift
+  if "$@" >"$log" 2>&1; then
+    say "ok $label ($((SECONDS - begin)) s)"
+  else
+    say "FAIL $label:"
+    tail -n 40 "$log"
+    return 1
+  fi
+}
+
 # finish PASSED FAILED: the closing line and the exit status of a suite; after a failure its logs are kept.
 finish() {
   if (($2 > 0)); then

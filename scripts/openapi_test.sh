@@ -23,7 +23,7 @@ done
 
 # --- what it needs ------------------------------------------------------------------------------------------------
 
-need_command java openjdk-17-jre-headless
+need_command java default-jre-headless
 need_command curl curl
 pins=scripts/openapi
 packages=$target_dir/openapi
@@ -52,20 +52,6 @@ if ! cmp -s "$pins/jars.txt" "$packages/jars.done" || [[ ! -f $generator ]]; the
 fi
 
 # --- the checks ---------------------------------------------------------------------------------------------------
-
-# stage LABEL COMMAND...: one check, with the end of the command's output when it failed.
-stage() {
-  local label=$1 begin=$SECONDS log
-  log=$scratch/${label//[^a-zA-Z0-9]/-}.log
-  shift
-  if "$@" >"$log" 2>&1; then
-    say "ok $label ($((SECONDS - begin)) s)"
-  else
-    say "FAIL $label:"
-    tail -n 40 "$log"
-    return 1
-  fi
-}
 
 # Through openapi.sh, whose standard output has to be the document alone.
 print_documents() {

@@ -41,7 +41,7 @@ pub enum GatewayError {
     #[error("Internal error.")]
     Internal,
     /// 501: a method nobody here knows.
-    #[error("Method not implemented.")]
+    #[error("Unknown method.")]
     NotImplemented,
     /// 502: an upstream closed the connection or sent no HTTP.
     #[error("The service behind the gateway gave no valid answer.")]

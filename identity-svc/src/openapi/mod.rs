@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, guard, web};
+use bytes::Bytes;
 use serde_json::Value;
 
 use crate::domain::languages::{Catalogue, Language};
@@ -29,8 +30,8 @@ const DOCS: &str = "/api/docs";
 pub struct Documents(Arc<HashMap<Language, Rendered>>);
 
 struct Rendered {
-    json: String,
-    yaml: String,
+    json: Bytes,
+    yaml: Bytes,
     page: minijinja::value::Value,
 }
 
@@ -39,8 +40,8 @@ impl Documents {
         let render = |language| {
             let document = document::document(settings, texts, language);
             let rendered = Rendered {
-                json: format!("{document:#}\n"),
-                yaml: yaml::to_yaml(&document),
+                json: format!("{document:#}\n").into(),
+                yaml: yaml::to_yaml(&document).into(),
                 page: page::facts(&document),
             };
             (language, rendered)

@@ -32,6 +32,23 @@ pub struct InsertSession {
     pub last_used_at_ms: i64,
 }
 
+/// The end of a session.
+#[derive(AsChangeset)]
+#[diesel(table_name = sessions)]
+struct Revocation<'a> {
+    revoked_at_ms: Option<i64>,
+    revoked_reason: Option<&'a str>,
+}
+
+impl<'a> Revocation<'a> {
+    fn new(reason: &'a str, now_ms: i64) -> Self {
+        Self {
+            revoked_at_ms: Some(now_ms),
+            revoked_reason: Some(reason),
+        }
+    }
+}
+
 /// A live session as its owner sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
 pub struct OwnSession {
@@ -200,10 +217,7 @@ pub fn update_revoked(
 ) -> QueryResult<bool> {
     let live = sessions::table.filter(sessions::sid.eq(sid).and(sessions::revoked_at_ms.is_null()));
     let updated = diesel::update(live)
-        .set((
-            sessions::revoked_at_ms.eq(Some(now_ms)),
-            sessions::revoked_reason.eq(Some(reason)),
-        ))
+        .set(Revocation::new(reason, now_ms))
         .execute(connection)?;
     Ok(updated == 1)
 }
@@ -224,10 +238,7 @@ pub fn update_own_revoked(
             .and(sessions::expires_at_ms.gt(now_ms)),
     );
     let updated = diesel::update(live)
-        .set((
-            sessions::revoked_at_ms.eq(Some(now_ms)),
-            sessions::revoked_reason.eq(Some(reason)),
-        ))
+        .set(Revocation::new(reason, now_ms))
         .execute(connection)?;
     Ok(updated == 1)
 }
@@ -247,10 +258,7 @@ pub fn update_all_revoked(
             .and(sessions::sid.ne(keep.unwrap_or_default())),
     );
     diesel::update(live)
-        .set((
-            sessions::revoked_at_ms.eq(Some(now_ms)),
-            sessions::revoked_reason.eq(Some(reason)),
-        ))
+        .set(Revocation::new(reason, now_ms))
         .execute(connection)
 }
 
