@@ -192,7 +192,11 @@ while len(held) < int(sys.argv[1]):
         held.append(listener)
     except OSError:
         listener.close()
-print(*(listener.getsockname()[1] for listener in held))
+ports = [listener.getsockname()[1] for listener in held]
+# Freed before they are told: the reader does not wait for this process to end.
+for listener in held:
+    listener.close()
+print(*ports)
 PY
 }
 

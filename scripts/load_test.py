@@ -12,6 +12,7 @@ import asyncio
 import json
 import os
 import pathlib
+import random
 import re
 import resource
 import shutil
@@ -37,9 +38,15 @@ def check(what, value, relation, limit, unit=""):
 
 
 def free_ports(count):
-    held = [socket.socket() for _ in range(count)]
-    for listener in held:
-        listener.bind(("127.0.0.1", 0))
+    """Loopback ports below the range from which the kernel takes clients' ports."""
+    held = []
+    while len(held) < count:
+        listener = socket.socket()
+        try:
+            listener.bind(("127.0.0.1", random.randrange(20000, 32000)))
+            held.append(listener)
+        except OSError:
+            listener.close()
     ports = [listener.getsockname()[1] for listener in held]
     for listener in held:
         listener.close()
