@@ -95,6 +95,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
             &mailer.palette,
         ))
     });
+    let has_api_docs = settings.identity.api_docs;
     let mut mailer =
         mailer_svc::service::start(settings.mailer, clock.clone(), consumer, &Registry::default()).await?;
     let mut identity = identity_svc::service::start(settings.identity, clock, publisher).await?;
@@ -111,6 +112,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         gateway.address,
         identity.address,
         mails_folder.is_some(),
+        has_api_docs,
     );
     if let Err(error) = greeting {
         // Nobody reads it; whoever closed standard output did not mean to end the service.
@@ -138,6 +140,7 @@ fn greet(
     gateway: std::net::SocketAddr,
     identity: std::net::SocketAddr,
     has_mailbox: bool,
+    has_api_docs: bool,
 ) -> std::io::Result<()> {
     let mut out = std::io::stdout();
     let api = format!("{url}/api/auth");
@@ -147,6 +150,9 @@ fn greet(
     writeln!(out, "  data      {}", data_dir.display())?;
     if has_mailbox {
         writeln!(out, "  mailbox   {url}/dev/mailbox")?;
+    }
+    if has_api_docs {
+        writeln!(out, "  API       {url}/api/docs/")?;
     }
     writeln!(out, "\nTry it:\n")?;
     writeln!(
