@@ -12,18 +12,18 @@ use futures_util::FutureExt;
 use shared::clock::Clock;
 use shared::request_id::RequestId;
 
-use crate::access_log::Entry;
+use crate::middleware::access_log::Entry;
 use crate::client_address::TrustedProxies;
-use crate::cors::Cors;
+use crate::middleware::cors::Cors;
 use crate::edge_auth::{Checker, Refusal, forward_answer, is_forward_path};
 use crate::error::GatewayError;
-use crate::headers::{self, Additions, Origin};
-use crate::http1::connection::Deadlines;
+use crate::proxy::headers::{self, Additions, Origin};
+use crate::server::http1::Deadlines;
 use crate::message::{Answer, Fields, Head};
 use crate::pages::Pages;
-use crate::proxy::{Forward, Proxy};
-use crate::rate_limit::{self, RateLimit};
-use crate::request_body::{Limits, RequestBody, Source};
+use crate::proxy::forward::{Forward, Proxy};
+use crate::middleware::rate_limit::{self, RateLimit};
+use crate::proxy::request_body::{Limits, RequestBody, Source};
 use crate::routes::{self, Auth, Route, RouteCounts, Routes};
 
 /// What all workers share.

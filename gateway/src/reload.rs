@@ -7,7 +7,7 @@ use shared::shutdown::Shutdown;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::routes::{self, Routes};
-use crate::tls::Certificate;
+use crate::server::tls::Certificate;
 
 /// What there is to read again. Clones share it.
 #[derive(Clone, Debug)]

@@ -9,10 +9,10 @@ use shared::clock::Clock;
 use shared::env::Env;
 
 use crate::client_address::TrustedProxies;
-use crate::cors::Cors;
+use crate::middleware::cors::Cors;
 use crate::edge_auth::WhenStale;
 use crate::routes::{self, RoutesFile};
-use crate::tls::TlsFiles;
+use crate::server::tls::TlsFiles;
 use crate::upstream::UpstreamUrl;
 
 const LISTEN: &str = "GATEHOUSE_GATEWAY_LISTEN";

@@ -10,7 +10,7 @@ use shared::jwt::TokenError;
 use tokio::time::timeout;
 
 use super::refusal::Refusal;
-use crate::http1::answer_head::Framing;
+use crate::http1::response_head::Framing;
 use crate::routes::Routes;
 use crate::upstream::{AnswerBody, Pool, Reached, reach};
 

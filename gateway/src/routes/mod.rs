@@ -1,7 +1,7 @@
 //! The table: which path goes to which upstreams, and under which rules. Whatever matches no route is 404.
 
 mod file;
-mod plain_path;
+mod canonical_path;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -11,10 +11,10 @@ use shared::clock::Clock;
 use shared::metrics::{Counter, Histogram, LATENCY_BUCKETS, Registry};
 
 pub use file::{FileError, RouteSettings, RoutesFile, read_file};
-pub use plain_path::is_plain;
+pub use canonical_path::is_plain;
 
-use crate::rate_limit::RateLimit;
-use crate::request_body::Limits;
+use crate::middleware::rate_limit::RateLimit;
+use crate::proxy::request_body::Limits;
 use crate::upstream::{Group, Upstream, UpstreamUrl};
 
 /// Pages that the gateway serves itself, when embedded mode gives it some.

@@ -10,9 +10,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::url::UpstreamUrl;
-use crate::http1::answer_head::{self, AnswerHead, MAX_HEAD_BYTES};
+use crate::http1::response_head::{self, AnswerHead, MAX_HEAD_BYTES};
 use crate::http1::request_head::{Search, find_end};
-use crate::stream;
+use crate::server::stream;
 
 #[derive(Debug)]
 pub struct UpstreamConnection {
@@ -81,7 +81,7 @@ impl UpstreamConnection {
                 }
             };
             let head = self.input.split_to(length).freeze();
-            let head = answer_head::parse(&head, method).map_err(ConnectionError::Malformed)?;
+            let head = response_head::parse(&head, method).map_err(ConnectionError::Malformed)?;
             if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
                 return Ok(head);
             }

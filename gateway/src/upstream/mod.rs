@@ -1,18 +1,18 @@
 //! Services behind the gateway: where they are, how they are, and the connections to them.
 
-mod answer_body;
+mod response_body;
 mod connection;
 mod group;
 mod health;
 pub mod monitor;
 mod pool;
-mod reach;
+mod connect;
 mod url;
 
-pub use answer_body::AnswerBody;
+pub use response_body::AnswerBody;
 pub use connection::{ConnectionError, UpstreamConnection};
 pub use group::{Group, InFlight, Upstream};
 pub use health::Health;
 pub use pool::Pool;
-pub use reach::{Reached, reach};
+pub use connect::{Reached, reach};
 pub use url::{BadUpstreamUrl, UpstreamUrl};

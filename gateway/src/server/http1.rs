@@ -11,15 +11,15 @@ use shared::shutdown::Shutdown;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::request_body::Http1Body;
-use super::request_head::{self, MAX_HEAD_BYTES, Parsed, Search};
-use super::write::{self, Ending};
+use super::http1_body::Http1Body;
+use crate::http1::request_head::{self, MAX_HEAD_BYTES, Parsed, Search};
+use crate::http1::write::{self, Ending};
 use crate::error::GatewayError;
 use crate::gate::{Client, Worker};
 use crate::message::{Answer, Body};
-use crate::request_body::Source;
-use crate::stream::{self, Stream};
-use crate::tunnel;
+use crate::proxy::request_body::Source;
+use crate::server::stream::{self, Stream};
+use crate::proxy::websocket;
 
 /// After an answer that leaves input unread: how long and how much of it is read over, so that the client sees the
 /// answer and not a reset. Source: RFC 9112 section 9.6.
@@ -238,7 +238,7 @@ impl Connection {
                 stream::write_all(&mut self.io, &out).await?;
                 stream::flush(&mut self.io).await?;
                 let input = std::mem::take(&mut self.input);
-                tunnel::run(&mut self.io, &input, *upstream).await;
+                websocket::run(&mut self.io, &input, *upstream).await;
                 return Ok(After::Close);
             }
             Body::None | Body::HeadOf(_) | Body::Whole(_) | Body::Upstream(_) => {

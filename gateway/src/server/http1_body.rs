@@ -4,11 +4,11 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 
-use super::chunked_body::{ChunkedBody, Decoded};
+use crate::http1::chunked_body::{ChunkedBody, Decoded};
 use crate::error::GatewayError;
 use crate::message::Framing;
-use crate::request_body::Source;
-use crate::stream::{self, Stream};
+use crate::proxy::request_body::Source;
+use crate::server::stream::{self, Stream};
 use tokio::io::AsyncWrite;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
 use tokio::time::{Instant, sleep_until};
 
-use crate::stream::{self, Stream};
+use crate::server::stream::{self, Stream};
 use crate::upstream::UpstreamConnection;
 
 /// WebSocket peers that mean to stay send pings much more often.

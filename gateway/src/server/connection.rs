@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::gate::{Client, Worker};
-use crate::stream::Stream;
-use crate::{http1, http2, proxy_protocol, tls};
+use crate::server::stream::Stream;
+use super::{http1, http2, proxy_protocol, tls};
 
 /// How connections are taken.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ pub async fn serve(mut socket: TcpStream, entrance: &Entrance, worker: Rc<Worker
         }
     }
     let Some(acceptor) = &entrance.tls else {
-        return http1::connection::serve(Stream::Plain(socket), client, worker, shutdown).await;
+        return http1::serve(Stream::Plain(socket), client, worker, shutdown).await;
     };
     let handshake = Box::pin(timeout(wait, acceptor.accept(socket)));
     let Ok(Ok(stream)) = handshake.await else { return };
@@ -56,7 +56,7 @@ pub async fn serve(mut socket: TcpStream, entrance: &Entrance, worker: Rc<Worker
     if is_http2 {
         Box::pin(http2::serve(stream, client, worker, shutdown)).await;
     } else {
-        http1::connection::serve(stream, client, worker, shutdown).await;
+        http1::serve(stream, client, worker, shutdown).await;
     }
 }
 

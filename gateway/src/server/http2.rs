@@ -16,8 +16,8 @@ use crate::error::GatewayError;
 use crate::gate::{Client, Worker};
 use crate::http1::request_head::{self, MAX_FIELDS, MAX_HEAD_BYTES};
 use crate::message::{Answer, Body, Fields, Framing, Head};
-use crate::request_body::Source;
-use crate::stream::Stream;
+use crate::proxy::request_body::Source;
+use crate::server::stream::Stream;
 
 const STREAMS: u32 = 100;
 const WINDOW_BYTES: u32 = 256 * 1024;

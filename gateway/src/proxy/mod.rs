@@ -1,0 +1,6 @@
+//! One request to an upstream, and the response back.
+
+pub mod forward;
+pub mod headers;
+pub mod request_body;
+pub mod websocket;
