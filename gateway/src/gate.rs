@@ -12,19 +12,19 @@ use futures_util::FutureExt;
 use shared::clock::Clock;
 use shared::request_id::RequestId;
 
-use crate::middleware::access_log::Entry;
 use crate::client_address::TrustedProxies;
-use crate::middleware::cors::Cors;
 use crate::edge_auth::{Checker, Refusal, forward_answer, is_forward_path};
 use crate::error::GatewayError;
-use crate::proxy::headers::{self, Additions, Origin};
-use crate::server::http1::Deadlines;
 use crate::message::{Answer, Fields, Head};
+use crate::middleware::access_log::Entry;
+use crate::middleware::cors::Cors;
+use crate::middleware::rate_limit::{self, RateLimit};
 use crate::pages::Pages;
 use crate::proxy::forward::{Forward, Proxy};
-use crate::middleware::rate_limit::{self, RateLimit};
+use crate::proxy::headers::{self, Additions, Origin};
 use crate::proxy::request_body::{Limits, RequestBody, Source};
-use crate::routes::{self, Auth, Route, RouteCounts, Routes};
+use crate::routes::{self, Auth, CanonicalPath, Route, RouteCounts, Routes};
+use crate::server::http1::Deadlines;
 
 /// What all workers share.
 #[derive(Debug)]
@@ -68,14 +68,18 @@ struct Envelope {
 
 impl Worker {
     /// Answers one request, whatever happens to it.
-    pub async fn answer(&self, head: Head, source: &mut dyn Source, client: &Client) -> Answer {
+    pub async fn answer(&self, mut head: Head, source: &mut dyn Source, client: &Client) -> Answer {
         let origin = Origin::of(
             &head.fields,
             client.address,
             client.is_tls,
             &self.shared.trusted_proxies,
         );
-        let named = (head.method.as_str(), head.path());
+        let path = CanonicalPath::of(head.path());
+        if let Some(path) = path.as_deref().filter(|path| *path != head.path()) {
+            head.target = Bytes::from(format!("{path}{}", head.query()));
+        }
+        let named = (head.method.as_str(), path.as_deref().unwrap_or("-"));
         let envelope = Envelope {
             started: Instant::now(),
             entry: Entry::new(Some(named), origin.address),
@@ -84,7 +88,8 @@ impl Worker {
             origin,
         };
         let table = self.shared.routes.get();
-        let route = table.find(head.path());
+        let host = head.fields.text("host");
+        let route = path.as_ref().and_then(|path| table.find(host, path));
         let work =
             AssertUnwindSafe(self.work(&envelope, route.map(AsRef::as_ref), &head, source)).catch_unwind();
         let result = work.await.unwrap_or_else(|_| {
@@ -185,7 +190,7 @@ impl Worker {
             return Some(Ok(forward_answer(checked)));
         }
         if let Some(pages) = &self.pages
-            && routes::is_page(head.path())
+            && CanonicalPath::of(head.path()).is_some_and(|path| routes::is_page(&path))
         {
             return Some(pages.answer(head, body).await);
         }

@@ -8,7 +8,7 @@ use shared::request_id::RequestId;
 
 use crate::edge_auth::Caller;
 use crate::proxy::headers::Origin;
-use crate::routes::Route;
+use crate::routes::{CanonicalPath, Route};
 
 /// In the extensions of every request that the application sees.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct RequestContext {
     pub origin: Origin,
     /// The canonical path: what routing, authentication, budgets, forwarding and the log use, and nothing else.
     /// `None`: the target has none, and the request is refused.
-    pub path: Option<Rc<str>>,
+    pub path: Option<CanonicalPath>,
     /// Where the path leads; `None` for the gateway's own handlers, and for what is not found.
     pub route: Option<Arc<Route>>,
     /// Who the client is, checked; set by the middleware of edge authentication.

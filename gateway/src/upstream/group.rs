@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use shared::metrics::{Counter, Registry};
 
 use super::health::Health;
+use super::tls::UpstreamTls;
 use super::url::UpstreamUrl;
 
 /// One service at one address. All routes that lead there share it, over reloads too.
 #[derive(Debug)]
 pub struct Upstream {
     pub url: UpstreamUrl,
+    /// What its TLS is like, when its URL is `https://`.
+    pub tls: Option<Arc<UpstreamTls>>,
     pub health: Health,
     /// What the monitor asks for; none: a connection is enough.
     pub probe_path: Option<String>,
@@ -32,6 +35,7 @@ pub struct Counts {
 impl Upstream {
     pub fn new(
         url: UpstreamUrl,
+        tls: Option<Arc<UpstreamTls>>,
         probe_path: Option<String>,
         max_in_flight: usize,
         metrics: &Registry,
@@ -52,6 +56,7 @@ impl Upstream {
         };
         let upstream = Arc::new(Self {
             url,
+            tls,
             health: Health::default(),
             probe_path,
             max_in_flight,
@@ -71,9 +76,11 @@ impl Upstream {
         upstream
     }
 
-    /// Whether it is watched and bounded like this.
-    pub fn is(&self, probe_path: Option<&str>, max_in_flight: usize) -> bool {
-        self.probe_path.as_deref() == probe_path && self.max_in_flight == max_in_flight
+    /// Whether it is reached, watched and bounded like this.
+    pub fn is(&self, tls: Option<&Arc<UpstreamTls>>, probe_path: Option<&str>, max_in_flight: usize) -> bool {
+        self.tls.as_ref() == tls
+            && self.probe_path.as_deref() == probe_path
+            && self.max_in_flight == max_in_flight
     }
 
     /// Takes one of its places, unless all are taken: a frozen upstream never holds more than its share.
@@ -146,7 +153,7 @@ mod tests {
     fn group(ports: &[u16]) -> Group {
         let upstream = |port| {
             let url = format!("http://127.0.0.1:{port}").parse().unwrap();
-            Upstream::new(url, None, 2, &Registry::default())
+            Upstream::new(url, None, None, 2, &Registry::default())
         };
         Group::new(ports.iter().map(upstream).collect())
     }
