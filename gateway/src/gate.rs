@@ -1,12 +1,16 @@
 //! What surrounds every request: where it goes, what it is answered when something is wrong, and what every answer
 //! carries.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use crate::message::Body;
+use actix_http::StatusCode;
+use actix_http::{Method, header::HeaderValue};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use shared::clock::Clock;
@@ -16,7 +20,6 @@ use crate::client_address::TrustedProxies;
 use crate::edge_auth::{Checker, Refusal, forward_answer, is_forward_path};
 use crate::error::GatewayError;
 use crate::message::{Answer, Fields, Head};
-use crate::middleware::access_log::Entry;
 use crate::middleware::cors::Cors;
 use crate::middleware::rate_limit::{self, RateLimit};
 use crate::pages::Pages;
@@ -124,7 +127,7 @@ impl Worker {
         headers::finish(&mut answer.fields, &envelope.id);
         self.shared
             .cors
-            .finish(envelope.page_origin.as_ref(), &mut answer.fields);
+            .finish_fields(envelope.page_origin.as_ref(), &mut answer.fields);
         let class = usize::from(answer.status.as_u16() / 100);
         if let Some(count) = counts.statuses.get(class) {
             count.increment();
@@ -144,7 +147,7 @@ impl Worker {
         let limits = route.map_or(self.shared.body, |route| route.body);
         let is_waited_for = source.is_waited_for();
         let mut body = RequestBody::new(source, head, limits)?;
-        let early = match self.shared.cors.preflight(head) {
+        let early = match self.shared.cors.preflight_answer(head) {
             Some(answer) => Some(Ok(answer)),
             None => self.without_upstream(route, head, &mut body).await,
         };
@@ -273,5 +276,116 @@ impl DateLine {
             *now = (seconds, Bytes::from(httpdate::fmt_http_date(time)));
         }
         now.1.clone()
+    }
+}
+
+const TARGET: &str = "gateway::access";
+/// Below these, paths carry one-time secrets.
+const SECRET_PREFIXES: [&str; 2] = ["/account/verify-email/", "/account/password/reset/confirm/"];
+
+/// What the line says; gathered before the request is given away.
+#[derive(Debug)]
+pub struct Entry {
+    started: Instant,
+    request: Option<(String, String)>,
+    address: IpAddr,
+}
+
+impl Entry {
+    /// `request` is its method and path; none for one that could not be read.
+    pub fn new(request: Option<(&str, &str)>, address: IpAddr) -> Self {
+        let request = request
+            .filter(|_| log::log_enabled!(target: TARGET, log::Level::Info))
+            .map(|(method, path)| (method.to_owned(), without_secrets(path).into_owned()));
+        Self {
+            started: Instant::now(),
+            request,
+            address,
+        }
+    }
+
+    pub fn write(&self, status: StatusCode, id: &RequestId) {
+        let (method, path) = match &self.request {
+            Some((method, path)) => (method.as_str(), path.as_str()),
+            None => ("-", "-"),
+        };
+        log::info!(
+            target: TARGET,
+            method,
+            path,
+            status = status.as_u16(),
+            duration_ms:% = format_args!("{:.1}", self.started.elapsed().as_secs_f64() * 1000.0),
+            client_address:% = self.address,
+            request_id:% = id;
+            "request"
+        );
+    }
+}
+
+fn without_secrets(path: &str) -> Cow<'_, str> {
+    match SECRET_PREFIXES
+        .iter()
+        .find(|prefix| path.len() > prefix.len() && path.starts_with(*prefix))
+    {
+        Some(prefix) => Cow::Owned(format!("{prefix}***")),
+        None => Cow::Borrowed(path),
+    }
+}
+
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+const EXPOSED: &str = "x-request-id, retry-after, www-authenticate, allow, content-language";
+const PREFLIGHT_SECONDS: &str = "600";
+
+trait OldCors {
+    fn preflight_answer(&self, head: &Head) -> Option<Answer>;
+    fn finish_fields(&self, origin: Option<&Bytes>, fields: &mut Fields);
+}
+
+impl OldCors for Cors {
+    /// The answer to a browser that asks beforehand; nobody else sees the request then.
+    fn preflight_answer(&self, head: &Head) -> Option<Answer> {
+        let is_preflight = head.method == Method::OPTIONS && head.fields.has("access-control-request-method");
+        let origin = head.fields.get("origin").filter(|_| is_preflight)?;
+        if !self.allows(&HeaderValue::from_bytes(origin).unwrap_or(HeaderValue::from_static(""))) {
+            return None;
+        }
+        let mut answer = Answer::new(StatusCode::NO_CONTENT, Body::None);
+        answer.fields.set("access-control-allow-methods", METHODS);
+        if let Some(names) = head.fields.get("access-control-request-headers") {
+            answer.fields.set("access-control-allow-headers", names.clone());
+        }
+        answer.fields.set("access-control-max-age", PREFLIGHT_SECONDS);
+        Some(answer)
+    }
+
+    /// What an answer to `origin` carries. Where the gateway has a rule, an upstream's own does not count.
+    fn finish_fields(&self, origin: Option<&Bytes>, fields: &mut Fields) {
+        if self.origins.is_empty() {
+            return;
+        }
+        for name in [
+            "access-control-allow-origin",
+            "access-control-allow-credentials",
+            "access-control-expose-headers",
+        ] {
+            fields.remove(name);
+        }
+        if !self.is_any() {
+            fields.push(Bytes::from_static(b"vary"), Bytes::from_static(b"Origin"));
+        }
+        let Some(origin) = origin.filter(|origin| {
+            self.allows(&HeaderValue::from_bytes(origin).unwrap_or(HeaderValue::from_static("")))
+        }) else {
+            return;
+        };
+        if self.is_any() {
+            fields.set("access-control-allow-origin", "*");
+        } else {
+            fields.set("access-control-allow-origin", origin.clone());
+            if self.allows_credentials {
+                fields.set("access-control-allow-credentials", "true");
+            }
+        }
+        fields.set("access-control-expose-headers", EXPOSED);
     }
 }

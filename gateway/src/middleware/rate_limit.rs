@@ -8,8 +8,15 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use actix_http::Method;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, web};
 use shared::clock::{Clock, to_ms};
+
+use super::request_context::RequestContext;
+use crate::error::GatewayError;
 
 const WINDOW_MS: i64 = 60_000;
 /// How many clients one generation holds; the table holds two, at most some tens of megabytes.
@@ -31,6 +38,47 @@ pub fn is_limited(method: &Method, path: &str) -> bool {
     };
     let endpoint = endpoint.strip_suffix('/').unwrap_or(endpoint);
     matches!(endpoint, "login" | "logout" | "registration") || endpoint.starts_with("password/")
+}
+
+/// The middleware: charges a request to its client's budget. Beyond the budget of a route's class it gets no further;
+/// beyond the one of the contract identity-svc is told, which answers in the language of the request.
+pub async fn limit(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    charge(&request)?;
+    next.call(request).await
+}
+
+fn charge(request: &ServiceRequest) -> Result<(), GatewayError> {
+    let mut extensions = request.extensions_mut();
+    let context = extensions
+        .get_mut::<RequestContext>()
+        .ok_or(GatewayError::Internal)?;
+    let Some(route) = &context.route else {
+        return Ok(());
+    };
+    if route.is_identity {
+        if is_limited(request.method(), &context.path) {
+            let limit = request.app_data::<web::Data<RateLimit>>();
+            context.throttle_wait_seconds = limit.and_then(|limit| limit.charge(context.origin.address));
+        }
+        if context.throttle_wait_seconds.is_some() {
+            route.counts.limited.increment();
+        }
+        return Ok(());
+    }
+    let wait_seconds = route
+        .rate_limit
+        .as_ref()
+        .and_then(|limit| limit.charge(context.origin.address));
+    match wait_seconds {
+        Some(wait_seconds) => {
+            route.counts.limited.increment();
+            Err(GatewayError::Throttled { wait_seconds })
+        }
+        None => Ok(()),
+    }
 }
 
 /// The budgets of all clients.
