@@ -17,7 +17,7 @@ use shared::clock::Clock;
 use shared::request_id::RequestId;
 
 use crate::client_address::TrustedProxies;
-use crate::edge_auth::{Checker, Refusal, forward_answer, is_forward_path};
+use crate::edge_auth::{Checker, Refusal, forward_response};
 use crate::error::GatewayError;
 use crate::message::{Answer, Fields, Head};
 use crate::middleware::cors::Cors;
@@ -184,13 +184,9 @@ impl Worker {
         head: &Head,
         body: &mut RequestBody<'_>,
     ) -> Option<Result<Answer, GatewayError>> {
-        if is_forward_path(head.path()) {
-            let checked = self.checker.check(&head.fields).await;
-            let checked = match &checked {
-                Ok(caller) => Ok(caller.as_deref()),
-                Err(refusal) => Err(refusal.clone()),
-            };
-            return Some(Ok(forward_answer(checked)));
+        if head.path() == "/auth/forward" || head.path().starts_with("/auth/forward/") {
+            let checked = self.checker.check(&head.fields.to_header_map()).await;
+            return Some(Ok(forward_response(checked.as_ref()).into()));
         }
         if let Some(pages) = &self.pages
             && CanonicalPath::of(head.path()).is_some_and(|path| routes::is_page(&path))
@@ -226,10 +222,10 @@ impl Worker {
         if route.auth == Auth::None {
             return Ok((None, None));
         }
-        match self.checker.check(&head.fields).await {
+        match self.checker.check(&head.fields.to_header_map()).await {
             Ok(Some(caller)) => Ok((Some(caller), None)),
-            Ok(None) if route.auth == Auth::Required => Err(Ok(Refusal::NotAuthenticated.answer())),
-            Err(refusal) if route.auth == Auth::Required => Err(Ok(refusal.answer())),
+            Ok(None) if route.auth == Auth::Required => Err(Ok(Refusal::NotAuthenticated.response().into())),
+            Err(refusal) if route.auth == Auth::Required => Err(Ok(refusal.response().into())),
             Ok(None) | Err(_) => Ok((None, None)),
         }
     }

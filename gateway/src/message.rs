@@ -1,6 +1,9 @@
 //! Requests and answers inside the gateway, whatever protocol they came by. Fields stay slices of what was received.
 
+use actix_http::body::MessageBody;
+use actix_http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_http::{Method, StatusCode};
+use actix_web::HttpResponse;
 use bytes::Bytes;
 
 use crate::upstream::{AnswerBody, UpstreamConnection};
@@ -68,6 +71,17 @@ impl Fields {
                 Bytes::from_static(value.as_bytes()),
             );
         }
+    }
+
+    pub fn to_header_map(&self) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(self.0.len());
+        for field in &self.0 {
+            let name = HeaderName::from_bytes(&field.name);
+            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(&field.value)) {
+                headers.append(name, value);
+            }
+        }
+        headers
     }
 
     pub fn remove(&mut self, name: &str) {
@@ -165,6 +179,21 @@ impl Answer {
                 .fields
                 .push(Bytes::from_static(name), Bytes::from_static(value));
         }
+        answer
+    }
+}
+
+/// A response with a whole body.
+impl From<HttpResponse> for Answer {
+    fn from(response: HttpResponse) -> Self {
+        let mut answer = Self::new(response.status(), Body::None);
+        for (name, value) in response.headers() {
+            answer.fields.push(
+                Bytes::copy_from_slice(name.as_str().as_bytes()),
+                Bytes::copy_from_slice(value.as_bytes()),
+            );
+        }
+        answer.body = Body::Whole(response.into_body().try_into_bytes().unwrap_or_default());
         answer
     }
 }

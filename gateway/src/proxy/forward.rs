@@ -72,11 +72,11 @@ impl Proxy {
         }
         // Read before identity-svc is bothered, so that a slow client costs the gateway's memory and nothing else.
         let whole = body.whole(&self.held).await?;
-        if let Some(verify) = EdgeVerify::of(head)
+        if let Some(verify) = EdgeVerify::of(&head.method, head.path(), &head.fields.to_header_map())
             && let Some(bytes) = &whole.bytes
             && checker.is_good(&verify, bytes).await
         {
-            return Ok(verified());
+            return Ok(verified().into());
         }
         let failure = self.pass_on(forward, Outgoing::Whole(whole.bytes.as_ref())).await;
         failure.map_err(|error| match error {
