@@ -12,19 +12,20 @@ use futures_util::FutureExt;
 use shared::clock::Clock;
 use shared::request_id::RequestId;
 
-use crate::middleware::access_log::Entry;
 use crate::client_address::TrustedProxies;
-use crate::middleware::cors::Cors;
 use crate::edge_auth::{Checker, Refusal, forward_answer, is_forward_path};
 use crate::error::GatewayError;
-use crate::proxy::headers::{self, Additions, Origin};
-use crate::server::http1::Deadlines;
 use crate::message::{Answer, Fields, Head};
-use crate::pages::Pages;
-use crate::proxy::forward::{Forward, Proxy};
+use crate::middleware::access_log::Entry;
+use crate::middleware::cors::Cors;
 use crate::middleware::rate_limit::{self, RateLimit};
-use crate::proxy::request_body::{Limits, RequestBody, Source};
+use crate::pages::Pages;
+use crate::proxy::headers::{Additions, Origin};
+use crate::proxy::old_forward::{Forward, Proxy};
+use crate::proxy::old_headers as headers;
+use crate::proxy::old_request_body::{Limits, RequestBody, Source};
 use crate::routes::{self, Auth, Route, RouteCounts, Routes};
+use crate::server::http1::Deadlines;
 
 /// What all workers share.
 #[derive(Debug)]
@@ -69,7 +70,7 @@ struct Envelope {
 impl Worker {
     /// Answers one request, whatever happens to it.
     pub async fn answer(&self, head: Head, source: &mut dyn Source, client: &Client) -> Answer {
-        let origin = Origin::of(
+        let origin = headers::origin_of(
             &head.fields,
             client.address,
             client.is_tls,
@@ -99,7 +100,7 @@ impl Worker {
     /// Answers what could not be read.
     pub fn refuse(&self, error: GatewayError, client: &Client) -> Answer {
         let nothing = Fields::default();
-        let origin = Origin::of(
+        let origin = headers::origin_of(
             &nothing,
             client.address,
             client.is_tls,

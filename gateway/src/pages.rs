@@ -16,7 +16,7 @@ use futures_util::future::LocalBoxFuture;
 use crate::ExtraPages;
 use crate::error::GatewayError;
 use crate::message::{Answer, Body, Head};
-use crate::proxy::request_body::RequestBody;
+use crate::proxy::old_request_body::RequestBody;
 
 const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
 

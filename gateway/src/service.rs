@@ -16,22 +16,23 @@ use shared::shutdown::{self, Shutdown, ShutdownTrigger};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
-use crate::server::connection::{self, Entrance};
 use crate::edge_auth::key_set::KeyFetcher;
 use crate::edge_auth::revocations::{RevocationFeed, Revocations};
 use crate::edge_auth::{Checker, EdgeAuth, IdentityClient};
 use crate::gate::{DateLine, Shared, Worker};
-use crate::server::http1::Deadlines;
-use crate::pages::Pages;
-use crate::proxy::forward::Proxy;
 use crate::middleware::rate_limit::RateLimit;
+use crate::pages::Pages;
+use crate::proxy::held::Held;
+use crate::proxy::old_forward::Proxy;
+use crate::proxy::request_body::Limits;
 use crate::reload::Reload;
-use crate::proxy::request_body::{Held, Limits};
 use crate::routes::{Common, RouteCounts, Routes};
-use crate::settings::Settings;
+use crate::server::connection::{self, Entrance};
+use crate::server::http1::Deadlines;
 use crate::server::tls::{Certificate, TlsError};
+use crate::settings::Settings;
 use crate::upstream::Pool;
-use crate::upstream::monitor::UpstreamMonitor;
+use crate::upstream::monitor::{UpstreamMonitor, Watched};
 
 const BACKLOG: u32 = 4096;
 /// All request bodies that are held at once, in multiples of the largest one.
@@ -147,7 +148,17 @@ pub async fn start(settings: Settings, extra_pages: Option<ExtraPages>) -> Resul
     let shared = Arc::new(shared_parts(&settings, routes.clone(), &metrics));
     let edge_auth = Arc::new(edge_auth(&settings, &routes, &readiness, &metrics, &signal));
     let identity = readiness.part("identity");
-    UpstreamMonitor::start(shared.clone(), settings.probe_interval, identity, signal.clone());
+    let watched = {
+        let routes = routes.clone();
+        move || {
+            let table = routes.get();
+            Watched {
+                upstreams: table.upstreams(),
+                identity: table.identity().clone(),
+            }
+        }
+    };
+    UpstreamMonitor::start(watched, settings.probe_interval, identity, signal.clone());
     let reload = Reload::new(settings.routes_file.clone(), routes.clone(), certificate.clone());
     reload.on_signal(signal.clone());
     let admin = admin::start(settings.admin, readiness.clone(), metrics.clone())?;

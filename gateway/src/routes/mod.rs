@@ -1,7 +1,7 @@
 //! The table: which path goes to which upstreams, and under which rules. Whatever matches no route is 404.
 
-mod file;
 mod canonical_path;
+mod file;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,8 +10,8 @@ use std::time::Duration;
 use shared::clock::Clock;
 use shared::metrics::{Counter, Histogram, LATENCY_BUCKETS, Registry};
 
-pub use file::{FileError, RouteSettings, RoutesFile, read_file};
 pub use canonical_path::is_plain;
+pub use file::{FileError, RouteSettings, RoutesFile, read_file};
 
 use crate::middleware::rate_limit::RateLimit;
 use crate::proxy::request_body::Limits;
@@ -182,10 +182,13 @@ fn build(common: &Common, file: &RoutesFile, old: Option<&Table>) -> Table {
     let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
     let mut group = |urls: &[UpstreamUrl], probe_path: Option<&str>, max_in_flight| {
         let members = urls.iter().map(|url| {
-            let same = known.get(url).filter(|old| old.is(probe_path, max_in_flight));
+            let same = known
+                .get(url)
+                .filter(|old| old.is(None, probe_path, max_in_flight));
             let upstream = same.cloned().unwrap_or_else(|| {
                 Upstream::new(
                     url.clone(),
+                    None,
                     probe_path.map(ToOwned::to_owned),
                     max_in_flight,
                     &common.metrics,
