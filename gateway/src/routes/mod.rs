@@ -21,8 +21,7 @@ pub use file::{FileError, RouteSettings, RoutesFile, read_file};
 pub use header_rules::HeaderRules;
 pub use host::HostPattern;
 
-use crate::middleware::rate_limit::RateLimit;
-use crate::proxy::request_body::Limits;
+use crate::request_budget::RateLimit;
 use crate::upstream::{Group, Upstream, UpstreamTls, UpstreamUrl};
 
 /// Pages that the gateway serves itself, when embedded mode gives it some.
@@ -85,6 +84,13 @@ pub struct Route {
     pub body: Limits,
     pub rate_limit: Option<Arc<RateLimit>>,
     pub counts: RouteCounts,
+}
+
+/// The bounds of a request's body.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub max_bytes: u64,
+    pub timeout: Duration,
 }
 
 /// What is counted of a route.
