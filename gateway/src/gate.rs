@@ -1,15 +1,13 @@
 //! What surrounds every request: where it goes, what it is answered when something is wrong, and what every answer
 //! carries.
 
-use std::cell::RefCell;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use shared::clock::Clock;
 use shared::request_id::RequestId;
 
 use crate::middleware::access_log::Entry;
@@ -18,7 +16,6 @@ use crate::middleware::cors::Cors;
 use crate::edge_auth::{Checker, Refusal, forward_answer, is_forward_path};
 use crate::error::GatewayError;
 use crate::proxy::headers::{self, Additions, Origin};
-use crate::server::http1::Deadlines;
 use crate::message::{Answer, Fields, Head};
 use crate::pages::Pages;
 use crate::proxy::forward::{Forward, Proxy};
@@ -32,7 +29,6 @@ pub struct Shared {
     pub routes: Arc<Routes>,
     pub trusted_proxies: TrustedProxies,
     pub rate_limit: RateLimit,
-    pub deadlines: Deadlines,
     /// Of bodies that go to no route.
     pub body: Limits,
     pub cors: Cors,
@@ -46,7 +42,6 @@ pub struct Worker {
     pub proxy: Proxy,
     pub checker: Checker,
     pub pages: Option<Pages>,
-    pub date: DateLine,
 }
 
 /// Who is at the other end of a connection.
@@ -226,10 +221,6 @@ impl Worker {
         }
     }
 
-    /// The present time, as `Date` says it.
-    pub fn date(&self) -> Bytes {
-        self.date.get()
-    }
 }
 
 /// An answer that did not need the body: it is read all the same, so that the connection can go on, unless the client
@@ -243,30 +234,4 @@ async fn finish_early(
         body.discard().await?;
     }
     answer
-}
-
-/// Written once a second.
-#[derive(Debug)]
-pub struct DateLine {
-    clock: Clock,
-    now: RefCell<(i64, Bytes)>,
-}
-
-impl DateLine {
-    pub fn new(clock: Clock) -> Self {
-        Self {
-            clock,
-            now: RefCell::new((i64::MIN, Bytes::new())),
-        }
-    }
-
-    fn get(&self) -> Bytes {
-        let seconds = self.clock.now_seconds();
-        let mut now = self.now.borrow_mut();
-        if now.0 != seconds {
-            let time = UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs());
-            *now = (seconds, Bytes::from(httpdate::fmt_http_date(time)));
-        }
-        now.1.clone()
-    }
 }

@@ -4,6 +4,7 @@ mod client_address;
 mod edge_auth;
 mod error;
 mod gate;
+mod old_gate;
 mod http1;
 mod message;
 mod middleware;

@@ -16,12 +16,12 @@ use shared::shutdown::{self, Shutdown, ShutdownTrigger};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
-use crate::server::connection::{self, Entrance};
+use crate::server::address_limit::AddressLimit;
+use crate::server::connection::{self, Deadlines, Entrance, Wire};
 use crate::edge_auth::key_set::KeyFetcher;
 use crate::edge_auth::revocations::{RevocationFeed, Revocations};
 use crate::edge_auth::{Checker, EdgeAuth, IdentityClient};
-use crate::gate::{DateLine, Shared, Worker};
-use crate::server::http1::Deadlines;
+use crate::gate::{Shared, Worker};
 use crate::pages::Pages;
 use crate::proxy::forward::Proxy;
 use crate::middleware::rate_limit::RateLimit;
@@ -156,6 +156,15 @@ pub async fn start(settings: Settings, extra_pages: Option<ExtraPages>) -> Resul
             .map(|certificate| certificate.acceptor())
             .transpose()?,
         proxy_protocol: settings.proxy_protocol,
+        trusted_proxies: settings.trusted_proxies.clone(),
+        deadlines: Deadlines::new(settings.header_timeout, settings.keep_alive),
+        per_address: AddressLimit::new(0),
+        refused: Arc::new(metrics.counter(
+            "gatehouse_gateway_connections_refused_total",
+            "Connections closed at once because their client has too many.",
+            &[],
+        )),
+        clock: settings.clock.clone(),
         connections: Arc::new(metrics.gauge(
             "gatehouse_gateway_connections",
             "Connections of clients that are open.",
@@ -222,10 +231,6 @@ fn shared_parts(settings: &Settings, routes: Arc<Routes>, metrics: &Registry) ->
         routes,
         trusted_proxies: settings.trusted_proxies.clone(),
         rate_limit: RateLimit::new(settings.auth_requests_per_minute, settings.clock.clone()),
-        deadlines: Deadlines {
-            header: settings.header_timeout,
-            keep_alive: settings.keep_alive,
-        },
         body: body_limits(settings),
         cors: settings.cors.clone(),
         counts: RouteCounts::new("none", metrics),
@@ -298,7 +303,6 @@ impl Parts {
             },
             checker: Checker::new(self.edge_auth.clone(), identity),
             pages,
-            date: DateLine::new(self.settings.clock.clone()),
         })
     }
 }
@@ -314,11 +318,12 @@ fn serve(parts: Parts, listener: std::net::TcpListener) -> io::Result<Server> {
         fn_factory(move || {
             let parts = parts.clone();
             async move {
-                let worker = parts.worker().await;
+                let app = crate::old_gate::app_service(parts.worker().await);
+                let wire = Wire::new(parts.entrance.clone(), app, parts.signal.clone());
                 Ok::<_, ()>(fn_service(move |socket: TcpStream| {
-                    let (worker, parts) = (worker.clone(), parts.clone());
+                    let wire = wire.clone();
                     async move {
-                        connection::serve(socket, &parts.entrance, worker, parts.signal.clone()).await;
+                        connection::serve(socket, wire).await;
                         Ok::<_, ()>(())
                     }
                 }))

@@ -280,8 +280,7 @@ mod tests {
         let text = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, X-Hop, Authorization\r\n\
                     Connection: content-type\r\nX-Hop: 1\r\nAuthorization: Bearer a\r\nContent-Type: a/b\r\n\
                     TE: trailers\r\nX-End: 1\r\n\r\n";
-        let parsed = crate::http1::request_head::parse(&Bytes::from_static(text.as_bytes())).unwrap();
-        let head = parsed.head;
+        let head = crate::old_gate::old_head(text);
         let address = IpAddr::from([192, 0, 2, 1]);
         let origin = Origin::of(&head.fields, address, false, &TrustedProxies::default());
         let mut out = BytesMut::new();

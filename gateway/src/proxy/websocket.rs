@@ -16,6 +16,23 @@ use crate::upstream::UpstreamConnection;
 const IDLE: Duration = Duration::from_secs(3600);
 const BUFFER_BYTES: usize = 8 * 1024;
 
+/// An upgraded connection to an upstream, which a 101 response carries in its extensions.
+#[derive(Debug)]
+pub struct Tunnel {
+    upstream: UpstreamConnection,
+}
+
+impl Tunnel {
+    pub fn new(upstream: UpstreamConnection) -> Self {
+        Self { upstream }
+    }
+
+    /// Passes bytes on. `input` is what the client has sent already.
+    pub async fn run(self, client: &mut Stream, input: &[u8]) {
+        run(client, input, self.upstream).await;
+    }
+}
+
 /// Passes bytes on. `input` is what the client has sent already.
 pub async fn run(client: &mut Stream, input: &[u8], mut upstream: UpstreamConnection) {
     let first = async {
