@@ -17,10 +17,10 @@ use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App, web};
 
 use crate::edge_auth::{self, Checker};
-use crate::middleware::rate_limit::RateLimit;
+use crate::middleware;
 use crate::middleware::request_context::OutermostLayer;
-use crate::middleware::{self};
 use crate::proxy::{self, Proxy};
+use crate::request_budget::RateLimit;
 use crate::server::app_service::AppService;
 
 /// Handlers that whoever starts the gateway adds to it, under `/dev/`; embedded mode shows its mailbox there.

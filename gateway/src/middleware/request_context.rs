@@ -33,7 +33,6 @@ use crate::upstream::Upstream;
 #[derive(Clone, Debug)]
 pub struct RequestContext {
     pub id: RequestId,
-    pub started: Instant,
     /// Who asks, and how.
     pub origin: Origin,
     /// The canonical path: what routing, authentication, budgets, forwarding and the log use, and nothing else. The URI
@@ -128,7 +127,6 @@ impl OutermostLayer {
         }
         let context = RequestContext {
             id,
-            started,
             origin,
             path,
             route,
@@ -288,8 +286,7 @@ mod tests {
 
     use super::*;
     use crate::middleware::{address_rules, rate_limit};
-    use crate::proxy::request_body::Limits;
-    use crate::routes::Common;
+    use crate::routes::{Common, Limits};
 
     thread_local! {
         static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
