@@ -3,7 +3,15 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use actix_http::header::{self, HeaderMap, HeaderValue};
 use ipnet::IpNet;
+
+use crate::http1::request_head::is_host;
+use crate::server::app_service::ClientConnection;
+
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
+const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
+const X_FORWARDED_HOST: &str = "x-forwarded-host";
 
 /// The proxies in front of the gateway whose `X-Forwarded-For` is believed.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +70,44 @@ impl TrustedProxies {
             }
         }
         client
+    }
+}
+
+/// Who asks, and how: what the gateway tells upstreams in its own headers.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    pub address: IpAddr,
+    pub is_https: bool,
+    pub host: Option<HeaderValue>,
+}
+
+impl Origin {
+    /// Believes `X-Forwarded-*` only when the peer is one of our own proxies.
+    pub fn of(headers: &HeaderMap, client: &ClientConnection, trusted: &TrustedProxies) -> Self {
+        let peer = client.address.to_canonical();
+        let sent_host = headers.get(header::HOST);
+        if !trusted.contains(peer) {
+            return Self {
+                address: peer,
+                is_https: client.is_tls,
+                host: sent_host.cloned(),
+            };
+        }
+        let addresses = headers
+            .get_all(X_FORWARDED_FOR)
+            .map(|value| value.to_str().unwrap_or("?"));
+        let scheme = headers.get_all(X_FORWARDED_PROTO).next_back();
+        let host = headers
+            .get_all(X_FORWARDED_HOST)
+            .next_back()
+            .filter(|value| is_host(value.as_bytes()));
+        Self {
+            address: trusted.client(peer, addresses),
+            is_https: scheme.map_or(client.is_tls, |scheme| {
+                scheme.as_bytes().eq_ignore_ascii_case(b"https")
+            }),
+            host: host.or(sent_host).cloned(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod identity_client;
 pub mod key_set;
 mod refusal;
 pub mod revocations;
+mod session;
 mod token_cache;
 mod verify;
 
@@ -21,9 +22,10 @@ use shared::jwt::{Claims, TokenError, TokenType, peek};
 use shared::metrics::{Counter, Registry};
 
 pub use bearer::bearer_token;
-pub use forward::{FORWARD_PATHS, forward, forward_response};
+pub use forward::{FORWARD_PATHS, forward};
 pub use identity_client::IdentityClient;
 pub use refusal::Refusal;
+pub use session::Session;
 pub use verify::{EdgeVerify, verified};
 
 use crate::http1::request_head::is_field_value;
@@ -40,6 +42,8 @@ pub struct Caller {
     pub user_id: Bytes,
     /// None in tokens of a former Django site.
     pub session_id: Option<Bytes>,
+    /// When the token expires.
+    pub expires_at_seconds: i64,
 }
 
 /// What becomes of tokens while the list of ended sessions is too old to be relied on.
@@ -128,6 +132,16 @@ impl Checker {
         }
     }
 
+    /// The session of `caller`, for what outlives its request.
+    pub fn session(&self, caller: &Caller) -> Session {
+        Session {
+            id: caller.session_id.clone(),
+            expires_at_seconds: caller.expires_at_seconds,
+            revocations: self.shared.revocations.clone(),
+            clock: self.shared.clock.clone(),
+        }
+    }
+
     async fn check_token(&self, token: &str) -> Result<Rc<Caller>, Refusal> {
         if !self.shared.revocations.is_fresh() {
             return match self.shared.when_stale {
@@ -198,6 +212,7 @@ impl Checker {
         let caller = Caller {
             user_id: printable(user_id)?,
             session_id: claims.sid.map(printable).transpose()?,
+            expires_at_seconds: claims.exp.unwrap_or(0),
         };
         Ok(Checked {
             caller: Rc::new(caller),

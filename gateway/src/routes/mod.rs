@@ -16,16 +16,17 @@ use shared::metrics::{Counter, Histogram, LATENCY_BUCKETS, Registry};
 
 pub use address_rules::AddressRules;
 pub use canonical_path::CanonicalPath;
+#[cfg(test)]
+pub use file::parse;
 pub use file::{FileError, RouteSettings, RoutesFile, read_file};
 pub use header_rules::HeaderRules;
 pub use host::HostPattern;
 
-use crate::middleware::rate_limit::RateLimit;
-use crate::proxy::request_body::Limits;
+use crate::request_budget::RateLimit;
 use crate::upstream::{Group, Upstream, UpstreamTls, UpstreamUrl};
 
 /// Pages that the gateway serves itself, when embedded mode gives it some.
-const PAGES_PREFIX: &str = "/dev/";
+pub const PAGES_PREFIX: &str = "/dev/";
 /// Where identity-svc says that it is about to stop. An older one has no such path: its 404 is an answer, too.
 const IDENTITY_PROBE: &str = "/internal/ready";
 /// What identity-svc shows to the world. Its `/internal/` is in no line.
@@ -86,6 +87,13 @@ pub struct Route {
     pub body: Limits,
     pub rate_limit: Option<Arc<RateLimit>>,
     pub counts: RouteCounts,
+}
+
+/// The bounds of a request's body.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub max_bytes: u64,
+    pub timeout: Duration,
 }
 
 /// What is counted of a route.
