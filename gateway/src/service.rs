@@ -22,9 +22,8 @@ use crate::edge_auth::{Checker, EdgeAuth, IdentityClient};
 use crate::gate::{DateLine, Shared, Worker};
 use crate::middleware::rate_limit::RateLimit;
 use crate::pages::Pages;
-use crate::proxy::held::Held;
-use crate::proxy::old_forward::Proxy;
-use crate::proxy::request_body::Limits;
+use crate::proxy::forward::Proxy;
+use crate::proxy::request_body::{Held, Limits};
 use crate::reload::Reload;
 use crate::routes::{Common, RouteCounts, Routes};
 use crate::server::connection::{self, Entrance};
@@ -32,7 +31,7 @@ use crate::server::http1::Deadlines;
 use crate::server::tls::{Certificate, TlsError};
 use crate::settings::Settings;
 use crate::upstream::Pool;
-use crate::upstream::monitor::{UpstreamMonitor, Watched};
+use crate::upstream::monitor::UpstreamMonitor;
 
 const BACKLOG: u32 = 4096;
 /// All request bodies that are held at once, in multiples of the largest one.
@@ -148,17 +147,7 @@ pub async fn start(settings: Settings, extra_pages: Option<ExtraPages>) -> Resul
     let shared = Arc::new(shared_parts(&settings, routes.clone(), &metrics));
     let edge_auth = Arc::new(edge_auth(&settings, &routes, &readiness, &metrics, &signal));
     let identity = readiness.part("identity");
-    let watched = {
-        let routes = routes.clone();
-        move || {
-            let table = routes.get();
-            Watched {
-                upstreams: table.upstreams(),
-                identity: table.identity().clone(),
-            }
-        }
-    };
-    UpstreamMonitor::start(watched, settings.probe_interval, identity, signal.clone());
+    UpstreamMonitor::start(shared.clone(), settings.probe_interval, identity, signal.clone());
     let reload = Reload::new(settings.routes_file.clone(), routes.clone(), certificate.clone());
     reload.on_signal(signal.clone());
     let admin = admin::start(settings.admin, readiness.clone(), metrics.clone())?;

@@ -211,7 +211,7 @@ mod tests {
     fn every_wrong_value_is_named_in_one_sentence() {
         let env = Env::from_pairs([
             (LISTEN, "localhost"),
-            (IDENTITY_URL, "https://identity"),
+            (IDENTITY_URL, "identity:8001"),
             ("GATEHOUSE_GATEWAY_TRUSTED_PROXIES", "10.0.0.0/40"),
             (BUDGET, "many"),
             ("GATEHOUSE_GATEWAY_HEADER_SECONDS", "0"),
@@ -222,7 +222,7 @@ mod tests {
             error.to_string(),
             "GATEHOUSE_GATEWAY_LISTEN is \"localhost\", not an address and a port such as 127.0.0.1:8000\n\
              GATEHOUSE_GATEWAY_TRUSTED_PROXIES is \"10.0.0.0/40\": \"10.0.0.0/40\" is neither an address nor a network such as 10.0.0.0/8\n\
-             GATEHOUSE_GATEWAY_IDENTITY_URL is \"https://identity\", not of the form http://host:port\n\
+             GATEHOUSE_GATEWAY_IDENTITY_URL is \"identity:8001\", not of the form http://host:port or https://host:port\n\
              GATEHOUSE_GATEWAY_AUTH_REQUESTS_PER_MINUTE is \"many\", not a whole number from 0 to 100000\n\
              GATEHOUSE_GATEWAY_HEADER_SECONDS is \"0\", not a whole number from 1 to 300"
         );

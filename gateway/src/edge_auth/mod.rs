@@ -15,20 +15,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix_http::header::HeaderMap;
 use bytes::Bytes;
 use shared::clock::Clock;
 use shared::jwt::{Claims, TokenError, TokenType, peek};
 use shared::metrics::{Counter, Registry};
 
 pub use bearer::bearer_token;
-pub use forward::{forward_answer, is_forward_path};
+pub use forward::{FORWARD_PATHS, forward, forward_response};
 pub use identity_client::IdentityClient;
 pub use refusal::Refusal;
 pub use session::Session;
 pub use verify::{EdgeVerify, verified};
 
 use crate::http1::request_head::is_field_value;
-use crate::message::Fields;
 use key_set::KeySet;
 use revocations::Revocations;
 use token_cache::TokenCache;
@@ -125,8 +125,8 @@ impl Checker {
     ///
     /// # Errors
     /// Why the token is refused.
-    pub async fn check(&self, fields: &Fields) -> Result<Option<Rc<Caller>>, Refusal> {
-        match bearer_token(fields)? {
+    pub async fn check(&self, headers: &HeaderMap) -> Result<Option<Rc<Caller>>, Refusal> {
+        match bearer_token(headers)? {
             Some(token) => self.check_token(token).await.map(Some),
             None => Ok(None),
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use actix_http::{Method, Payload, StatusCode};
 use actix_web::body::BoxBody;
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HOST, HeaderMap, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use bytes::{Bytes, BytesMut};
 
@@ -16,7 +16,7 @@ use super::request_body::{RequestBody, WholeBody};
 use super::response_body::{HeldBody, LengthOnly, StreamedBody};
 use super::transfer::{Failure, Patience, Transfer};
 use super::websocket::Tunnel;
-use crate::edge_auth::Checker;
+use crate::edge_auth::{Checker, EdgeVerify, verified};
 use crate::error::GatewayError;
 use crate::http1::response_head::{Framing, ResponseHead};
 use crate::http1::write;
@@ -84,7 +84,7 @@ impl Proxy {
             request,
             context,
             route,
-            path: context.path.as_deref().ok_or(GatewayError::NotFound)?,
+            path: &context.path,
             is_websocket,
         };
         let body = RequestBody::new(payload, length, route.body)?;
@@ -154,7 +154,10 @@ impl Proxy {
             Err(failure) => Err(failure),
         };
         match result {
-            Ok(response) => Ok(response),
+            Ok(mut response) => {
+                response.extensions_mut().insert(upstream);
+                Ok(response)
+            }
             Err(failure) => {
                 let is_failure_of_upstream = is_sent && !is_stale;
                 Err(note(failure, &upstream, is_failure_of_upstream, context))
@@ -188,7 +191,7 @@ impl Proxy {
             length,
             ..
         } = head;
-        let headers = headers::from_upstream(headers);
+        let headers = headers::from_upstream(headers, &call.route.headers);
         if status == StatusCode::SWITCHING_PROTOCOLS {
             if !call.is_websocket {
                 return Err(Failure::Broken(
@@ -343,7 +346,9 @@ impl Call<'_> {
             out.extend_from_slice(query.as_bytes());
         }
         out.extend_from_slice(b" HTTP/1.1\r\n");
-        write::line(&mut out, b"host", upstream.url.authority().as_bytes());
+        let sent_host = request.headers().get(HOST).filter(|_| route.preserves_host);
+        let host = sent_host.map_or(upstream.url.authority().as_bytes(), HeaderValue::as_bytes);
+        write::line(&mut out, b"host", host);
         let additions = Additions {
             throttle_wait: context.throttle_wait_seconds,
             caller: context.caller.as_deref(),
@@ -351,6 +356,7 @@ impl Call<'_> {
         headers::to_upstream(
             &mut out,
             request.headers(),
+            &route.headers,
             &context.origin,
             &context.id,
             &additions,
@@ -403,9 +409,6 @@ fn note(
 /// The good case of `token/verify/`, answered here.
 async fn edge_verify(call: &Call<'_>, whole: &WholeBody, checker: &Checker) -> Option<HttpResponse> {
     let bytes = whole.bytes.as_ref()?;
-    let verify = super::old_headers::edge_verify(call.request, call.path)?;
-    if !checker.is_good(&verify, bytes).await {
-        return None;
-    }
-    Some(super::old_headers::response(crate::edge_auth::verified()))
+    let verify = EdgeVerify::of(call.request.method(), call.path, call.request.headers())?;
+    checker.is_good(&verify, bytes).await.then(verified)
 }

@@ -1,17 +1,17 @@
 //! Which headers pass: hop-by-hop ones go first, ours are added last, and nobody else can send ours.
 
 use std::io::Write;
-use std::net::IpAddr;
 
 use actix_http::header::{HeaderMap, HeaderName, HeaderValue};
 use bytes::BytesMut;
 use shared::headers::{AUTH_SESSION_ID, AUTH_USER_ID, CLIENT_ADDRESS, REQUEST_ID, THROTTLE_WAIT};
 use shared::request_id::RequestId;
 
-use crate::client_address::TrustedProxies;
+use crate::client_address::Origin;
 use crate::edge_auth::Caller;
-use crate::http1::request_head::{is_host, trim};
+use crate::http1::request_head::trim;
 use crate::http1::write;
+use crate::routes::HeaderRules;
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
@@ -91,46 +91,6 @@ const RESERVED: [&str; 9] = [
     "x-request-id",
 ];
 
-/// Who asks, and how: what the gateway tells upstreams in its own headers.
-#[derive(Clone, Debug)]
-pub struct Origin {
-    pub address: IpAddr,
-    pub is_https: bool,
-    host: Option<HeaderValue>,
-}
-
-impl Origin {
-    /// Believes `X-Forwarded-*` only when `peer` is one of our own proxies.
-    pub fn of(headers: &HeaderMap, peer: IpAddr, is_tls: bool, trusted: &TrustedProxies) -> Self {
-        let sent_host = || headers.get("host").cloned();
-        if !trusted.contains(peer.to_canonical()) {
-            return Self {
-                address: peer.to_canonical(),
-                is_https: is_tls,
-                host: sent_host(),
-            };
-        }
-        let addresses = headers
-            .get_all(X_FORWARDED_FOR)
-            .map(|value| value.to_str().unwrap_or("?"));
-        let scheme = headers.get_all(X_FORWARDED_PROTO).next_back();
-        let host = headers
-            .get_all(X_FORWARDED_HOST)
-            .next_back()
-            .filter(|value| is_host(value.as_bytes()));
-        Self {
-            address: trusted.client(peer, addresses),
-            is_https: scheme.map_or(is_tls, |scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https")),
-            host: host.cloned().or_else(sent_host),
-        }
-    }
-}
-
-/// The id the client sent, when it has the form of one, or a new one.
-pub fn request_id(headers: &HeaderMap) -> RequestId {
-    RequestId::accept(headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()))
-}
-
 /// What the gateway adds to a request, beside what it always says.
 #[derive(Debug, Default)]
 pub struct Additions<'a> {
@@ -141,19 +101,25 @@ pub struct Additions<'a> {
 }
 
 /// Writes the headers of a request to an upstream, but for those of its framing: what the client sent, without what is
-/// of one hop or ours; then ours.
+/// of one hop or ours, and as the route's rules have it; then ours.
 pub fn to_upstream(
     out: &mut BytesMut,
     headers: &HeaderMap,
+    rules: &HeaderRules,
     origin: &Origin,
     id: &RequestId,
     additions: &Additions<'_>,
 ) {
     let nominated = nominated(headers);
     for (name, value) in headers {
-        if !is_of_this_hop(name, &nominated) && !is_reserved(name) {
+        let is_changed =
+            rules.request_remove.contains(name) || rules.request_set.iter().any(|(set, _)| set == name);
+        if !is_changed && !is_of_this_hop(name, &nominated) && !is_reserved(name) {
             write::line(out, name.as_str().as_bytes(), value.as_bytes());
         }
+    }
+    for (name, value) in &rules.request_set {
+        write::line(out, name.as_str().as_bytes(), value.as_bytes());
     }
     write::line(out, REQUEST_ID.as_bytes(), id.as_str().as_bytes());
     let mut address = [0; 48];
@@ -180,23 +146,20 @@ pub fn to_upstream(
     }
 }
 
-/// The headers of an upstream's response that go to the client.
-pub fn from_upstream(mut headers: HeaderMap) -> HeaderMap {
+/// The headers of an upstream's response that go to the client, as the route's rules have it.
+pub fn from_upstream(mut headers: HeaderMap, rules: &HeaderRules) -> HeaderMap {
     let nominated = nominated(&headers);
     headers.retain(|name, _| {
         let names_versions = matches!(name.as_str(), "server" | "x-powered-by" | "via");
         !names_versions && !is_of_this_hop(name, &nominated) && !is_reserved(name)
     });
-    headers
-}
-
-/// What every response carries, whoever wrote it.
-pub fn finish(headers: &mut HeaderMap, id: &RequestId) {
-    let nosniff = HeaderName::from_static("x-content-type-options");
-    headers.insert(nosniff, HeaderValue::from_static("nosniff"));
-    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
-        headers.insert(HeaderName::from_static(REQUEST_ID), id);
+    for name in &rules.response_remove {
+        headers.remove(name);
     }
+    for (name, value) in &rules.response_set {
+        headers.insert(name.clone(), value.clone());
+    }
+    headers
 }
 
 /// The values of `Connection` that name headers.

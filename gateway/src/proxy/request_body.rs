@@ -14,21 +14,13 @@ use tokio::time::Instant;
 use super::held::{Held, HeldBytes};
 use super::timer::Timer;
 use crate::error::GatewayError;
+use crate::routes::Limits;
 use crate::server::app_service::{BodyLength, gateway_error};
-
-pub use super::old_request_body::Source;
 
 /// A body that is passed on piece by piece has this much more time for every so many bytes of it.
 const SLOWEST_BYTES_PER_SECOND: u64 = 1024;
 
 const WRONG_LENGTH: GatewayError = GatewayError::BadRequest("the body is not as long as its Content-Length");
-
-/// The bounds of one body.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    pub max_bytes: u64,
-    pub timeout: Duration,
-}
 
 /// A body that is being read.
 pub struct RequestBody {

@@ -14,8 +14,6 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::edge_auth::Session;
 use crate::upstream::{Permit, UpstreamConnection};
 
-pub use super::old_websocket::run;
-
 /// WebSocket peers that mean to stay send pings much more often.
 const IDLE: Duration = Duration::from_secs(3600);
 /// Between two looks at whether the session has ended.
