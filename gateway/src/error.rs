@@ -4,8 +4,6 @@ use actix_http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 
-use crate::message::Answer;
-
 /// After how many seconds a client may try again when an upstream is not there.
 const RETRY_AFTER_SECONDS: i64 = 2;
 
@@ -108,20 +106,6 @@ impl GatewayError {
             Self::Throttled { wait_seconds } => Some(wait_seconds),
             _ => None,
         }
-    }
-
-    pub fn answer(self) -> Answer {
-        let mut answer = Answer::json(self.status(), format!("{{\"detail\": \"{self}\"}}"));
-        if let Some(seconds) = self.retry_after_seconds() {
-            answer.fields.set("retry-after", seconds.to_string());
-        }
-        if self == Self::MethodNotAllowed {
-            answer
-                .fields
-                .set("allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-        }
-        answer.closes = self.closes_connection();
-        answer
     }
 }
 

@@ -48,6 +48,9 @@ pub struct Settings {
     pub proxy_protocol: bool,
     /// `GATEHOUSE_GATEWAY_TLS_CERTIFICATE_FILE` and `GATEHOUSE_GATEWAY_TLS_KEY_FILE`: PEM, both or none. Default none.
     pub tls: Option<TlsFiles>,
+    /// `GATEHOUSE_GATEWAY_HSTS_SECONDS`: over its own TLS, how long browsers shall come back by TLS alone; 0 says nothing.
+    /// Default 15552000, 180 days.
+    pub hsts: Duration,
     /// `GATEHOUSE_GATEWAY_CORS_ORIGINS` (separated by commas, or `*`) and `GATEHOUSE_GATEWAY_CORS_CREDENTIALS`.
     /// Default: none, off.
     pub cors: Cors,
@@ -122,6 +125,7 @@ impl Settings {
             trusted_proxies,
             proxy_protocol,
             tls: tls_files(env),
+            hsts: env.seconds("GATEHOUSE_GATEWAY_HSTS_SECONDS", 15_552_000, 0..=63_072_000),
             cors: cors(env),
             revocations_interval: Duration::from_millis(env.number(
                 "GATEHOUSE_GATEWAY_REVOCATIONS_MILLISECONDS",

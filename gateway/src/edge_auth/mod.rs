@@ -22,7 +22,7 @@ use shared::jwt::{Claims, TokenError, TokenType, peek};
 use shared::metrics::{Counter, Registry};
 
 pub use bearer::bearer_token;
-pub use forward::{FORWARD_PATHS, forward, forward_response};
+pub use forward::{FORWARD_PATHS, forward};
 pub use identity_client::IdentityClient;
 pub use refusal::Refusal;
 pub use session::Session;

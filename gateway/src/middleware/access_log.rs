@@ -198,14 +198,8 @@ impl MessageBody for LoggedBody {
                     entry.ending = Ending::Complete;
                 }
             }
-            Some(Err(cause)) => {
-                entry.ending = Ending::Torn;
-                log::warn!(
-                    upstream:% = Or(entry.upstream.as_deref().map(|upstream| &upstream.url)),
-                    request_id = entry.id.to_str().unwrap_or("-");
-                    "a response is torn: {cause}"
-                );
-            }
+            // Whoever makes the body says why.
+            Some(Err(_)) => entry.ending = Ending::Torn,
             None if entry.ending == Ending::Aborted => entry.ending = Ending::Complete,
             None => {}
         }

@@ -3,10 +3,9 @@
 use std::rc::Rc;
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
-use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
-use futures_util::future::LocalBoxFuture;
+use actix_web::{Error, HttpMessage, HttpRequest, web};
 
 use super::request_context::RequestContext;
 use crate::edge_auth::{Caller, Checker, Refusal};
@@ -20,9 +19,7 @@ pub async fn authenticate(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let auth = {
         let extensions = request.extensions();
-        let context = extensions
-            .get::<RequestContext>()
-            .ok_or(GatewayError::Internal)?;
+        let context = extensions.get::<RequestContext>().ok_or(GatewayError::Internal)?;
         context.route.as_ref().map_or(Auth::None, |route| route.auth)
     };
     if auth != Auth::None {
@@ -43,22 +40,4 @@ async fn check(request: &HttpRequest) -> Result<Option<Rc<Caller>>, Refusal> {
         .app_data::<web::Data<Checker>>()
         .ok_or(Refusal::Unavailable)?;
     checker.check(request.headers()).await
-}
-
-/// For handlers of the gateway's own: who the client is. Without a good access token the handler is not called, and the
-/// response is 401.
-#[derive(Clone, Debug)]
-pub struct Authenticated(pub Rc<Caller>);
-
-impl FromRequest for Authenticated {
-    type Error = Refusal;
-    type Future = LocalBoxFuture<'static, Result<Self, Refusal>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move {
-            let caller = check(&request).await?;
-            caller.map(Self).ok_or(Refusal::NotAuthenticated)
-        })
-    }
 }

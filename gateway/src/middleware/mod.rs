@@ -3,5 +3,6 @@
 pub mod access_log;
 pub mod address_rules;
 pub mod cors;
+pub mod edge_auth;
 pub mod rate_limit;
 pub mod request_context;

@@ -33,7 +33,6 @@ use crate::upstream::Upstream;
 #[derive(Clone, Debug)]
 pub struct RequestContext {
     pub id: RequestId,
-    pub started: Instant,
     /// Who asks, and how.
     pub origin: Origin,
     /// The canonical path: what routing, authentication, budgets, forwarding and the log use, and nothing else. The URI
@@ -69,7 +68,6 @@ struct Handled<'a> {
     client: ClientConnection,
     started: Instant,
     route: Option<Arc<Route>>,
-    is_page: bool,
     id: HeaderValue,
     /// Of the page that a browser shows.
     page_origin: Option<HeaderValue>,
@@ -111,7 +109,6 @@ impl OutermostLayer {
             client,
             started,
             route: route.clone(),
-            is_page,
             id: id_header,
             page_origin: self.page_origin(request.headers()),
             entry,
@@ -128,7 +125,6 @@ impl OutermostLayer {
         }
         let context = RequestContext {
             id,
-            started,
             origin,
             path,
             route,
@@ -160,7 +156,6 @@ impl OutermostLayer {
             client,
             started,
             route: None,
-            is_page: false,
             id,
             page_origin: None,
             entry,
@@ -202,10 +197,6 @@ impl Handled<'_> {
             HeaderValue::from_static("nosniff"),
         );
         headers.insert(header::HeaderName::from_static(REQUEST_ID), self.id.clone());
-        if self.is_page {
-            set_default(headers, header::X_FRAME_OPTIONS, "DENY");
-            set_default(headers, header::REFERRER_POLICY, "no-referrer");
-        }
         if let Some(value) = &layer.strict_transport_security
             && self.client.is_tls
             && !headers.contains_key(header::STRICT_TRANSPORT_SECURITY)
@@ -249,12 +240,6 @@ fn header_of(id: &RequestId) -> HeaderValue {
     HeaderValue::from_str(id.as_str()).unwrap_or(HeaderValue::from_static("-"))
 }
 
-fn set_default(headers: &mut HeaderMap, name: header::HeaderName, value: &'static str) {
-    if !headers.contains_key(&name) {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-}
-
 /// Puts the canonical path in place of the one that was sent, so that whatever reads the request reads the same. Returns
 /// whether that is done: a canonical path and the query of a URI are a URI.
 fn write_path(request: &mut Request, path: &CanonicalPath) -> bool {
@@ -288,8 +273,7 @@ mod tests {
 
     use super::*;
     use crate::middleware::{address_rules, rate_limit};
-    use crate::proxy::request_body::Limits;
-    use crate::routes::Common;
+    use crate::routes::{Common, Limits};
 
     thread_local! {
         static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };

@@ -223,7 +223,43 @@ fn is_reserved(name: &HeaderName) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use actix_http::header::HeaderValue;
+
     use super::*;
+
+    fn sent_upstream(headers: &HeaderMap, rules: &HeaderRules) -> String {
+        let origin = Origin {
+            address: std::net::IpAddr::from([192, 0, 2, 1]),
+            is_https: false,
+            host: headers.get("host").cloned(),
+        };
+        let mut out = BytesMut::new();
+        let (id, additions) = (RequestId::random(), Additions::default());
+        to_upstream(&mut out, headers, rules, &origin, &id, &additions);
+        String::from_utf8(out.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_routes_rules_come_after_what_was_sent_and_before_what_is_ours() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("cookie", "a"), ("x-a", "1"), ("x-a", "2"), ("x-b", "3")] {
+            headers.append(name.parse().unwrap(), value.parse().unwrap());
+        }
+        let set = vec![("x-a".parse().unwrap(), HeaderValue::from_static("set"))];
+        let rules = HeaderRules {
+            request_set: set.clone(),
+            request_remove: vec!["cookie".parse().unwrap()],
+            response_set: set,
+            response_remove: vec!["cookie".parse().unwrap()],
+        };
+        let lines = sent_upstream(&headers, &rules);
+        assert!(
+            lines.starts_with("x-b: 3\r\nx-a: set\r\nx-request-id: "),
+            "{lines}"
+        );
+        let back = from_upstream(headers, &rules);
+        assert!(!back.contains_key("cookie") && back.get_all("x-a").count() == 1);
+    }
 
     #[test]
     fn reserved_names_are_known_in_every_spelling() {
@@ -290,12 +326,7 @@ mod tests {
         ] {
             headers.append(name.parse().unwrap(), value.parse().unwrap());
         }
-        let address = IpAddr::from([192, 0, 2, 1]);
-        let origin = Origin::of(&headers, address, false, &TrustedProxies::default());
-        let mut out = BytesMut::new();
-        let (id, additions) = (RequestId::random(), Additions::default());
-        to_upstream(&mut out, &headers, &origin, &id, &additions);
-        let lines = String::from_utf8(out.to_vec()).unwrap();
+        let lines = sent_upstream(&headers, &HeaderRules::default());
         let mut names: Vec<&str> = lines.lines().filter_map(|line| line.split(':').next()).collect();
         names.sort_unstable();
         let theirs = ["authorization", "content-type", "x-end"];

@@ -146,11 +146,3 @@ impl RequestBody {
         next
     }
 }
-
-impl WholeBody {
-    /// The length as a request's head tells it.
-    pub fn length(&self) -> BodyLength {
-        let length = |bytes: &Bytes| BodyLength::Known(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        self.bytes.as_ref().map_or(BodyLength::None, length)
-    }
-}

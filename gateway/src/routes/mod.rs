@@ -25,7 +25,7 @@ use crate::request_budget::RateLimit;
 use crate::upstream::{Group, Upstream, UpstreamTls, UpstreamUrl};
 
 /// Pages that the gateway serves itself, when embedded mode gives it some.
-const PAGES_PREFIX: &str = "/dev/";
+pub const PAGES_PREFIX: &str = "/dev/";
 /// Where identity-svc says that it is about to stop. An older one has no such path: its 404 is an answer, too.
 const IDENTITY_PROBE: &str = "/internal/ready";
 /// What identity-svc shows to the world. Its `/internal/` is in no line.
