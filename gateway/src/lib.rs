@@ -3,6 +3,9 @@
 mod client_address;
 mod edge_auth;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod http1;
 mod message;

@@ -5,6 +5,6 @@ pub mod connection;
 pub mod http1;
 mod http1_body;
 mod http2;
-mod proxy_protocol;
+pub mod proxy_protocol;
 pub mod stream;
 pub mod tls;
