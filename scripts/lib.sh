@@ -73,6 +73,25 @@ need_cargo() {
   need_command cc gcc libc6-dev
 }
 
+# need_cargo_tool NAME VERSION: the cargo command of this name, from PATH or from target/tools, where it is built once in a
+# folder of its own. Its program is in $cargo_tool.
+need_cargo_tool() {
+  local tools=$target_dir/tools
+  cargo_tool=$(command -v "$1" || true)
+  [[ -z $cargo_tool ]] || return 0
+  cargo_tool=$tools/bin/$1
+  [[ ! -x $cargo_tool || $(cat "$tools/$1.version" 2>/dev/null) != "$2" ]] || return 0
+  need_cargo
+  say "building $1 $2 into $tools, once"
+  mkdir -p "$tools"
+  if ! cargo install --quiet --locked --force --root "$tools" --target-dir "$tools/build" --version "$2" "$1" >"$tools/$1.log" 2>&1; then
+    tail -n 5 "$tools/$1.log" >&2
+    die "$1 cannot be built: see above"
+  fi
+  rm -rf "$tools/build"
+  printf '%s\n' "$2" >"$tools/$1.version"
+}
+
 # need_python_venv [VENV REQUIREMENTS]: a Python with scripts/requirements.txt in target/venv, or with other packages elsewhere;
 # its interpreter is in $python.
 need_python_venv() {
