@@ -14,6 +14,7 @@ mod edge_auth;
 mod failures;
 mod fake_identity;
 mod fault_upstream;
+mod forwarded_heads;
 mod framing;
 mod headers;
 mod http2_lifecycle;
