@@ -8,6 +8,7 @@ use std::io;
 use std::net::IpAddr;
 
 use actix_http::Method;
+use actix_http::header::HeaderMap;
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 
@@ -15,7 +16,7 @@ use crate::http1::chunked_body::{ChunkedBody, Decoded};
 use crate::http1::request_head::{self, Search};
 use crate::http1::{response_head, write};
 use crate::routes;
-use crate::server::proxy_protocol;
+use crate::server::{http2_exchange, proxy_protocol};
 
 /// More than any head that is accepted has.
 const HEADERS: usize = 256;
@@ -54,17 +55,11 @@ impl Head {
 /// The request head that `input` begins with; `None` when it is refused or not complete.
 pub fn read_request_head(input: &[u8]) -> Option<Head> {
     let bytes = end_of_head(input)?;
+    let mut headers = HeaderMap::new();
     let head = Bytes::copy_from_slice(input.get(..bytes)?);
-    let parsed = request_head::parse(&head).ok()?.head;
-    let target = String::from_utf8_lossy(&parsed.target).into_owned();
-    Some(Head::new(
-        vec![parsed.method.to_string(), target],
-        parsed
-            .fields
-            .iter()
-            .map(|field| (field.name.as_ref(), field.value.as_ref())),
-        bytes,
-    ))
+    let head = request_head::parse(&head, &mut headers).ok()?;
+    let start = vec![head.method.to_string(), head.target.to_string()];
+    Some(Head::new(start, pairs(&headers), bytes))
 }
 
 /// The response head that `input` begins with; `None` when it is refused or not complete.
@@ -72,15 +67,33 @@ pub fn read_response_head(input: &[u8], method: &str) -> Option<Head> {
     let bytes = end_of_head(input)?;
     let head = Bytes::copy_from_slice(input.get(..bytes)?);
     let method = Method::from_bytes(method.as_bytes()).ok()?;
-    let parsed = response_head::parse(&head, &method).ok()?;
-    Some(Head::new(
-        vec![parsed.status.as_str().to_owned()],
-        parsed
-            .fields
-            .iter()
-            .map(|field| (field.name.as_ref(), field.value.as_ref())),
-        bytes,
-    ))
+    let head = response_head::parse(&head, &method).ok()?;
+    let start = vec![head.status.as_str().to_owned()];
+    Some(Head::new(start, pairs(&head.headers), bytes))
+}
+
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
+}
+
+/// A head of HTTP/2 as the gateway reads it; `start` is method, path and authority. `None` when it is refused,
+/// or when already the layer below would refuse it.
+pub fn read_http2_head(start: [&str; 3], fields: &[(&str, &[u8])], is_end_of_stream: bool) -> Option<Head> {
+    let [method, path, authority] = start;
+    let uri = http_1::Uri::builder().scheme("https").authority(authority);
+    let mut request = http_1::Request::builder()
+        .method(method)
+        .uri(uri.path_and_query(path).build().ok()?);
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
+    let (parts, ()) = request.body(()).ok()?.into_parts();
+    let mut headers = HeaderMap::new();
+    let head = http2_exchange::read_head(&parts, is_end_of_stream, &mut headers).ok()?;
+    let start = vec![head.method.to_string(), head.target.to_string()];
+    Some(Head::new(start, pairs(&headers), 0))
 }
 
 /// Header lines as the gateway writes them.
@@ -208,6 +221,55 @@ pub fn check_chunked_body(input: &[u8]) -> bool {
     let mut written = write_chunked(whole.data.chunks(size));
     written.extend_from_slice(rest);
     assert_eq!(read_chunked([written.as_slice()]), whole);
+    true
+}
+
+/// What HTTP/2 accepts means the same when it is written as HTTP/1.1. The first byte says whether the headers end the
+/// stream; then come lines: method, path, authority, and fields as `name:value`.
+pub fn check_http2_head(input: &[u8]) -> bool {
+    let Some((&flags, text)) = input.split_first() else {
+        return false;
+    };
+    let mut lines = text.split(|&byte| byte == b'\n');
+    let mut word = || lines.next().and_then(|line| std::str::from_utf8(line).ok());
+    let (Some(method), Some(path), Some(authority)) = (word(), word(), word()) else {
+        return false;
+    };
+    let mut fields = Vec::new();
+    for line in lines {
+        let Some(colon) = line.iter().position(|&byte| byte == b':') else {
+            return false;
+        };
+        let (name, value) = line.split_at(colon);
+        let Ok(name) = std::str::from_utf8(name) else {
+            return false;
+        };
+        fields.push((name, value.get(1..).unwrap_or_default()));
+    }
+    let Some(ours) = read_http2_head([method, path, authority], &fields, flags & 1 == 1) else {
+        return false;
+    };
+    check_single_framing(&ours);
+    let mut written = format!("{} HTTP/1.1\r\n", ours.start.join(" ")).into_bytes();
+    written.extend(write_header_lines(
+        ours.headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_slice())),
+    ));
+    // A POST without a body says so in HTTP/1.1.
+    let has_length = ours.headers.iter().any(|(name, _)| name == "content-length");
+    let adds_length = method == "POST" && !has_length;
+    if adds_length {
+        written.extend_from_slice(b"content-length: 0\r\n");
+    }
+    written.extend_from_slice(b"\r\n");
+    let Some(mut again) = read_request_head(&written) else {
+        panic!("accepted by HTTP/2, refused by HTTP/1.1: {ours:?}");
+    };
+    if adds_length {
+        again.headers.retain(|(name, _)| name != "content-length");
+    }
+    assert_eq!((&again.start, &again.headers), (&ours.start, &ours.headers));
     true
 }
 

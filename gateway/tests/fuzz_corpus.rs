@@ -129,6 +129,11 @@ fn chunked_bodies() {
 }
 
 #[test]
+fn http2_heads() {
+    run("http2_head", fuzzing::check_http2_head);
+}
+
+#[test]
 fn proxy_headers() {
     run("proxy_header", fuzzing::check_proxy_header);
 }

@@ -10,6 +10,7 @@ use actix_http::{Request, Response};
 use futures_util::future::LocalBoxFuture;
 
 use crate::error::GatewayError;
+pub use crate::http1::request_head::BodyLength;
 
 type Call = dyn Fn(Request) -> LocalBoxFuture<'static, Response<BoxBody>>;
 type Reject = dyn Fn(GatewayError, ClientConnection) -> Response<BoxBody>;
@@ -53,16 +54,6 @@ impl AppService {
 pub struct ClientConnection {
     pub address: IpAddr,
     pub is_tls: bool,
-}
-
-/// How the length of a request's body is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyLength {
-    /// The request has no body, which is not the same as an empty one.
-    None,
-    Known(u64),
-    /// Only its end tells.
-    Unknown,
 }
 
 /// Marks a request that asks for an upgrade to WebSocket (HTTP/1.1).
