@@ -4,6 +4,9 @@ mod app;
 mod client_address;
 mod edge_auth;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http1;
 mod middleware;
 mod proxy;

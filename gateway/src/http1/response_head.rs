@@ -101,7 +101,7 @@ fn status_line(line: &[u8]) -> Result<(StatusCode, bool), &'static str> {
         return Err("no HTTP/1.1");
     }
     let code = line.get(9..12).ok_or("no status")?;
-    if !matches!(line.get(12), None | Some(b' ')) {
+    if !matches!(line.get(12), None | Some(b' ')) || !is_field_value(line) {
         return Err("a bad status");
     }
     let status = StatusCode::from_bytes(code).map_err(|_| "a bad status")?;
@@ -167,6 +167,7 @@ mod tests {
             "HTTP/2 200 OK",
             "HTTP/1.1 20 OK",
             "HTTP/1.1 2000",
+            "HTTP/1.1 200 O\rK",
             "SSH-2.0-x",
             "",
         ] {

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use actix_http::body::{BoxBody, MessageBody};
 use actix_http::error::PayloadError;
 use actix_http::header::{COOKIE, DATE, HOST, HeaderMap, HeaderName, HeaderValue};
-use actix_http::{HttpMessage, Payload, Request, Response, Version};
+use actix_http::{HttpMessage, Method, Payload, Request, Response, Uri, Version};
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use h2::server::SendResponse;
@@ -88,47 +88,69 @@ pub async fn exchange(
     outcome
 }
 
-/// The same request as HTTP/1.1 would give, or why there is none.
-fn to_request(
+/// A request's head without its headers.
+#[derive(Debug)]
+pub struct Http2Head {
+    pub method: Method,
+    pub target: Uri,
+    pub body: BodyLength,
+}
+
+/// Reads a head as HTTP/1.1 would give it; its header fields are added to `headers`.
+///
+/// # Errors
+/// What to answer instead.
+pub fn read_head(
     parts: &http_1::request::Parts,
-    stream: RecvStream,
-    client: ClientConnection,
-) -> Result<Request, GatewayError> {
+    is_end_of_stream: bool,
+    headers: &mut HeaderMap,
+) -> Result<Http2Head, GatewayError> {
     let method = request_head::check_method(parts.method.as_str().as_bytes())?;
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     request_head::check_target(target.as_bytes())?;
     if parts.headers.len() > MAX_FIELDS {
         return Err(GatewayError::HeaderTooLarge);
     }
-    let mut request: Request = Request::new();
-    let to = request.head_mut();
-    to.uri = target
+    let target = target
         .parse()
         .map_err(|_| GatewayError::BadRequest("bad character in the target"))?;
-    to.version = Version::HTTP_2;
-    to.peer_addr = Some((client.address, 0).into());
-    let length = copy_headers(&parts.headers, &mut to.headers)?;
-    let body = match length {
+    let body = match copy_headers(&parts.headers, headers)? {
         // Source: RFC 9113 section 8.1.1. Whoever forwarded that length would wait for a body that never comes.
-        Some(bytes) if bytes > 0 && stream.is_end_stream() => {
+        Some(bytes) if bytes > 0 && is_end_of_stream => {
             return Err(GatewayError::BadRequest("a Content-Length without a body"));
         }
         Some(bytes) => BodyLength::Known(bytes),
-        None if stream.is_end_stream() => BodyLength::None,
+        None if is_end_of_stream => BodyLength::None,
         None => BodyLength::Unknown,
     };
-    to.headers.insert(HOST, host(parts)?);
-    to.method = method;
-    if body != BodyLength::None {
+    headers.insert(HOST, host(parts)?);
+    Ok(Http2Head { method, target, body })
+}
+
+/// The same request as HTTP/1.1 would give, or why there is none.
+fn to_request(
+    parts: &http_1::request::Parts,
+    stream: RecvStream,
+    client: ClientConnection,
+) -> Result<Request, GatewayError> {
+    let mut request: Request = Request::new();
+    let to = request.head_mut();
+    let head = read_head(parts, stream.is_end_stream(), &mut to.headers)?;
+    to.method = head.method;
+    to.uri = head.target;
+    to.version = Version::HTTP_2;
+    to.peer_addr = Some((client.address, 0).into());
+    if head.body != BodyLength::None {
+        let remaining = match head.body {
+            BodyLength::Known(bytes) => Some(bytes),
+            BodyLength::None | BodyLength::Unknown => None,
+        };
         *request.payload() = Payload::Stream {
-            payload: Box::pin(Http2Body {
-                stream,
-                remaining: length,
-            }),
+            payload: Box::pin(Http2Body { stream, remaining }),
         };
     }
     request.extensions_mut().insert(client);
-    request.extensions_mut().insert(body);
+    request.extensions_mut().insert(head.body);
     Ok(request)
 }
 

@@ -7,14 +7,21 @@
 
 mod bodies;
 mod budget;
+mod client_ends;
 mod cors;
+mod early_responses;
 mod edge_auth;
 mod failures;
 mod fake_identity;
+mod fault_upstream;
+mod forwarded_heads;
 mod framing;
 mod headers;
+mod http2_lifecycle;
 mod lifecycle;
+mod lifecycle_clients;
 mod paths;
+mod raw_http2;
 mod routes_file;
 mod streaming;
 mod support;

@@ -15,7 +15,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use crate::support::{Answer, Client, Echo, start_gateway};
 
 /// Writes a new certificate for `gate.example` and returns it.
-fn certificate(folder: &Path) -> (TlsFiles, CertificateDer<'static>) {
+pub fn certificate(folder: &Path) -> (TlsFiles, CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed(["gate.example".to_owned()]).unwrap();
     let files = TlsFiles {
         certificate: folder.join("cert.pem"),
@@ -26,7 +26,8 @@ fn certificate(folder: &Path) -> (TlsFiles, CertificateDer<'static>) {
     (files, made.cert.der().clone())
 }
 
-async fn connect(
+/// A TLS connection on which this protocol was agreed.
+pub async fn connect(
     gateway: &Running,
     trusted: &CertificateDer<'static>,
     protocol: &str,
