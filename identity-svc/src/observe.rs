@@ -121,7 +121,7 @@ fn register(registry: &Registry, identity: &Running) {
     ];
     for (name, help, read) in relay {
         let metrics = identity.relay_metrics.clone();
-        registry.gauge_of(name, help, &[], move || to_f64(read(&metrics)));
+        registry.counter_of(name, help, &[], move || read(&metrics));
     }
     let passwords = identity.passwords.clone();
     registry.gauge_of(

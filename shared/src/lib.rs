@@ -1,6 +1,7 @@
 //! What two services must agree on. Imports no other room of the workspace.
 
 pub mod admin;
+pub mod backoff;
 pub mod brand;
 pub mod clock;
 pub mod email_job;

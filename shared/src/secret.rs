@@ -1,14 +1,16 @@
-//! A value that must never be printed.
+//! A value that must never be printed, and does not stay in memory when it is no longer needed.
 
 use std::fmt;
 
-/// Holds a secret; `Debug` and `Display` print `***`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret<T>(T);
+use zeroize::{Zeroize, Zeroizing};
 
-impl<T> Secret<T> {
+/// Holds a secret; `Debug` and `Display` print `***`, dropping it overwrites it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret<T: Zeroize>(Zeroizing<T>);
+
+impl<T: Zeroize> Secret<T> {
     pub fn new(value: T) -> Self {
-        Self(value)
+        Self(Zeroizing::new(value))
     }
 
     /// The secret itself. Every call of this is a place to look at in a review.
@@ -16,18 +18,22 @@ impl<T> Secret<T> {
         &self.0
     }
 
-    pub fn into_exposed(self) -> T {
-        self.0
+    /// The secret itself, from now on in the caller's care.
+    pub fn into_exposed(mut self) -> T
+    where
+        T: Default,
+    {
+        std::mem::take(&mut *self.0)
     }
 }
 
-impl<T> fmt::Debug for Secret<T> {
+impl<T: Zeroize> fmt::Debug for Secret<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
 }
 
-impl<T> fmt::Display for Secret<T> {
+impl<T: Zeroize> fmt::Display for Secret<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
@@ -56,7 +62,11 @@ mod tests {
     #[test]
     fn a_secret_is_not_printed() {
         assert_eq!(
-            format!("{:?} {}", Secret::new("hush"), Secret::new("hush")),
+            format!(
+                "{:?} {}",
+                Secret::new("hush".to_owned()),
+                Secret::new("hush".to_owned())
+            ),
             "*** ***"
         );
     }

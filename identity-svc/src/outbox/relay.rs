@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
+use shared::backoff::Backoff;
 use shared::clock::{Clock, to_ms};
 use shared::queue::{Message, PublishError, Publisher};
 use shared::shutdown::Shutdown;
@@ -38,8 +39,8 @@ pub struct RelaySettings {
 
 /// Looks at the table at least this often: another process may have written to it.
 const POLL: Duration = Duration::from_secs(1);
-const FIRST_BACKOFF: Duration = Duration::from_millis(500);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
+const FIRST_WAIT: Duration = Duration::from_millis(400);
+const LONGEST_WAIT: Duration = Duration::from_secs(8);
 /// How long a stop waits for what is in flight.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -76,7 +77,8 @@ impl OutboxRelay {
             wake_at: Instant::now() + POLL,
             is_backing_off: false,
             is_database_away: false,
-            failure_count: 0,
+            has_failed: false,
+            backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
         };
         Actor::start(Self {
             work: Some(relay),
@@ -142,8 +144,9 @@ struct Relay {
     is_backing_off: bool,
     /// Nothing is marked until the end of the back-off.
     is_database_away: bool,
-    /// Failures in a row.
-    failure_count: u32,
+    /// Since the last job that was taken.
+    has_failed: bool,
+    backoff: Backoff,
 }
 
 impl Relay {
@@ -267,10 +270,11 @@ impl Relay {
         self.metrics.count_end(ended.outcome.is_ok());
         match &ended.outcome {
             Ok(()) => {
-                if self.failure_count > 0 {
+                if self.has_failed {
                     log::info!("mail jobs leave again");
+                    self.has_failed = false;
+                    self.backoff.reset();
                 }
-                self.failure_count = 0;
             }
             Err(PublishError::Unavailable(reason)) => {
                 self.look = Some(Look::Claim);
@@ -285,10 +289,8 @@ impl Relay {
         if self.is_backing_off {
             return;
         }
-        let jitter = Duration::from_millis(shared::random::below(250));
-        let doubled = FIRST_BACKOFF.saturating_mul(2_u32.saturating_pow(self.failure_count));
-        let pause = doubled.min(LONGEST_BACKOFF) + jitter;
-        self.failure_count = self.failure_count.saturating_add(1);
+        let pause = self.backoff.wait();
+        self.has_failed = true;
         log::warn!("{what}, trying again in {} ms: {reason}", pause.as_millis());
         self.is_backing_off = true;
         // Their claims might end before it does, and another relay would have taken them.

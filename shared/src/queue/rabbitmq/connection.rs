@@ -139,7 +139,7 @@ async fn handshake(url: &BrokerUrl, name: &str, cord: Cord) -> Result<Connection
     let runtime = lapin::runtime::default_runtime()?;
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     Connection::connector(
-        url.uri().clone(),
+        url.uri(),
         runtime,
         async move |uri, runtime| {
             let address = runtime.to_socket_addrs((uri.authority.host.clone(), uri.authority.port));
