@@ -38,6 +38,10 @@ impl Settings {
             )
             .with_default("GATEHOUSE_IDENTITY_QUEUE_URL", "memory:")
             .with_default("GATEHOUSE_IDENTITY_KEYS_FILE", in_data("", "keys.json"))
+            .with_default(
+                "GATEHOUSE_IDENTITY_ENCRYPTION_KEYS_FILE",
+                in_data("", "encryption-keys.json"),
+            )
             .with_default("GATEHOUSE_IDENTITY_CREATE_KEYS", "on")
             .with_default(
                 "GATEHOUSE_IDENTITY_VERIFY_URL",
