@@ -78,6 +78,8 @@ settings_for() {
 # write_production DIR NAME=VALUE...: the settings given come last, so they replace those made here; the gateway's admin
 # listener too. Uses $database_url and $amqp_url. Sets $base_url, $keys_file and the ports: of_port[<name>] and admin_port[<name>].
 declare -gA of_port admin_port
+# Put in front of each program: `env -u NAME` for a release that does not know a setting.
+production_prefix=()
 write_production() {
   local dir=$1 name ports settings i own admin
   shift
@@ -94,6 +96,7 @@ write_production() {
   settings=(
     "GATEHOUSE_IDENTITY_DATABASE_URL=$database_url" "GATEHOUSE_IDENTITY_QUEUE_URL=$amqp_url"
     "GATEHOUSE_IDENTITY_KEYS_FILE=$keys_file"
+    "GATEHOUSE_IDENTITY_ENCRYPTION_KEYS_FILE=$dir/encryption-keys.json"
     "GATEHOUSE_IDENTITY_VERIFY_URL=$base_url/account/verify-email/{key}"
     "GATEHOUSE_IDENTITY_RESET_URL=$base_url/account/password/reset/confirm/{uid}/{token}"
     "GATEHOUSE_IDENTITY_ASK_RESET_URL=$base_url/account/password/reset"
@@ -113,9 +116,9 @@ write_production() {
     [[ $service != IDENTITY ]] || own+=("GATEHOUSE_IDENTITY_LISTEN=127.0.0.1:${of_port[$name]}")
     own+=("GATEHOUSE_${service}_ADMIN_LISTEN=127.0.0.1:${admin_port[$name]}")
     write_env "$dir/$name.env" "${own[@]}"
-    write_run "$dir/$name.run" "$dir/$name.env" "$programs_dir/$program"
+    write_run "$dir/$name.run" "$dir/$name.env" "${production_prefix[@]}" "$programs_dir/$program"
   done
-  write_run "$dir/operator" "$dir/identity-1.env" "$programs_dir/identity-svc"
+  write_run "$dir/operator" "$dir/identity-1.env" "${production_prefix[@]}" "$programs_dir/identity-svc"
   write_run "$dir/users" "$dir/operator" users
 }
 
@@ -131,7 +134,11 @@ run_operator() {
 # prepare_production DIR: tables and keys, once for all replicas.
 prepare_production() {
   run_operator "$1" migrate || return 1
-  if ! grep -q GATEHOUSE_IDENTITY_HS256_SECRET "$1/identity-1.env"; then run_operator "$1" keys rotate || return 1; fi
+  if ((${#production_prefix[@]} == 0)); then
+    run_operator "$1" keys init
+  elif ! grep -q GATEHOUSE_IDENTITY_HS256_SECRET "$1/identity-1.env"; then
+    run_operator "$1" keys rotate
+  fi
 }
 
 # start_production DIR NAME=VALUE...: a fresh stack. Waits until every server answers. Sets $base_url, $keys_file and, of

@@ -10,6 +10,7 @@ use shared::clock::Clock;
 use shared::env::{Env, SettingsError};
 use shared::logging::LogSettings;
 use shared::metrics::Registry;
+use shared::private_file;
 use shared::queue::in_process;
 
 pub struct Settings {
@@ -38,6 +39,10 @@ impl Settings {
             )
             .with_default("GATEHOUSE_IDENTITY_QUEUE_URL", "memory:")
             .with_default("GATEHOUSE_IDENTITY_KEYS_FILE", in_data("", "keys.json"))
+            .with_default(
+                "GATEHOUSE_IDENTITY_ENCRYPTION_KEYS_FILE",
+                in_data("", "encryption-keys.json"),
+            )
             .with_default("GATEHOUSE_IDENTITY_CREATE_KEYS", "on")
             .with_default(
                 "GATEHOUSE_IDENTITY_VERIFY_URL",
@@ -84,6 +89,14 @@ impl Settings {
 /// # Errors
 /// One sentence: what does not start, or what has ended.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    // Database, keys and mails are in it: for its owner alone, also when an earlier release made it.
+    private_file::create_folder(&settings.data_dir).map_err(|error| {
+        anyhow!(
+            "cannot create the folder {}: {error}",
+            settings.data_dir.display()
+        )
+    })?;
+    private_file::tighten(&settings.data_dir);
     let clock = Clock::System;
     let (publisher, consumer) = in_process::channel();
     let mails_folder = settings.mailer.mails_folder().map(ToOwned::to_owned);

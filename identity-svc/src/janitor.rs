@@ -1,4 +1,4 @@
-//! Owns:      cleaning up: expired sessions and secrets, old outbox rows; and taking up a changed keys file.
+//! Owns:      cleaning up: expired sessions and secrets, old outbox rows; and taking up changed files of keys.
 //! Receives:  nothing; wakes by a timer.
 //! Bound:     `BATCH` rows of each table at a time.
 //! On panic:  `done` resolves, the service reports it and the process ends.
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::db::Db;
 use crate::db::messages::DeleteExpired;
+use crate::encryption::Encryption;
 use crate::tokens::Tokens;
 
 const BATCH: i64 = 500;
@@ -28,17 +29,25 @@ pub struct Janitor {
 struct Work {
     db: Db,
     tokens: Tokens,
+    encryption: Encryption,
     clock: Clock,
     shutdown: Shutdown,
 }
 
 impl Janitor {
     /// Starts the janitor; the receiver resolves when it has ended.
-    pub fn start(db: Db, tokens: Tokens, clock: Clock, shutdown: Shutdown) -> oneshot::Receiver<()> {
+    pub fn start(
+        db: Db,
+        tokens: Tokens,
+        encryption: Encryption,
+        clock: Clock,
+        shutdown: Shutdown,
+    ) -> oneshot::Receiver<()> {
         let (done, ended) = oneshot::channel();
         let work = Work {
             db,
             tokens,
+            encryption,
             clock,
             shutdown,
         };
@@ -84,6 +93,11 @@ impl Work {
             Ok(true) => log::info!("took up the changed keys file"),
             Ok(false) => {}
             Err(error) => log::error!("keep the keys that are loaded: {error}"),
+        }
+        match self.encryption.reload() {
+            Ok(true) => log::info!("took up the changed file of encryption keys"),
+            Ok(false) => {}
+            Err(error) => log::error!("keep the encryption keys that are loaded: {error}"),
         }
     }
 

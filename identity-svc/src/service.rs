@@ -17,6 +17,8 @@ use tokio::task::JoinHandle;
 use crate::db::messages::ReleaseAllClaims;
 use crate::db::{DatabaseState, DatabaseUrl, DatabaseWatch, Db, OpenError};
 use crate::domain::languages::{Catalogue, CatalogueError};
+use crate::encryption::Encryption;
+use crate::encryption::key_file::EncryptionKeysError;
 use crate::http::{self, ApiError, AppState};
 use crate::janitor::Janitor;
 use crate::openapi::{self, Documents};
@@ -34,6 +36,8 @@ pub enum StartError {
     Database(#[from] OpenError),
     #[error(transparent)]
     Keys(#[from] KeysError),
+    #[error(transparent)]
+    EncryptionKeys(#[from] EncryptionKeysError),
     #[error(transparent)]
     Texts(#[from] CatalogueError),
     #[error(transparent)]
@@ -99,6 +103,7 @@ pub async fn start(
     let now_ms = clock.now_ms();
     let database_state = prepare(&settings.database_url)?;
     let tokens = Tokens::start(settings.tokens.clone(), now_ms)?;
+    let encryption = Encryption::start(settings.encryption.clone(), now_ms)?;
     let listen = |reason: std::io::Error| StartError::Listen {
         address: settings.listen.clone(),
         reason: reason.to_string(),
@@ -119,6 +124,7 @@ pub async fn start(
     let relay_ended = OutboxRelay::start(
         db.clone(),
         publisher,
+        encryption.clone(),
         clock.clone(),
         relay_settings,
         relay_metrics.clone(),
@@ -126,13 +132,20 @@ pub async fn start(
     );
     let recorder_ended =
         outcomes.map(|outcomes| OutcomeRecorder::start(db.clone(), outcomes, signal.clone()));
-    let janitor_ended = Janitor::start(db.clone(), tokens.clone(), clock.clone(), signal);
+    let janitor_ended = Janitor::start(
+        db.clone(),
+        tokens.clone(),
+        encryption.clone(),
+        clock.clone(),
+        signal,
+    );
     let passwords = Passwords::start(settings.hash_threads, settings.bcrypt_cost, settings.hash_queue);
     let is_draining = Arc::<AtomicBool>::default();
     let state = AppState {
         db: db.clone(),
         passwords: passwords.clone(),
         tokens,
+        encryption,
         clock,
         settings: Arc::new(settings),
         texts,

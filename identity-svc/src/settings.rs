@@ -11,6 +11,7 @@ use shared::jwt::SigningAlgorithm;
 use shared::secret::{Secret, without_password};
 
 use crate::db::DatabaseUrl;
+use crate::encryption::EncryptionSettings;
 use crate::mail_draft::LinkTemplate;
 use crate::tokens::TokenSettings;
 use crate::tokens::key_ring::{LegacyKey, MIN_HS256_BYTES};
@@ -70,6 +71,8 @@ pub struct Settings {
     pub email_verification: EmailVerification,
     /// Lifetimes of tokens, algorithm, keys.
     pub tokens: TokenSettings,
+    /// Of what is stored and must be read back.
+    pub encryption: EncryptionSettings,
     /// `GATEHOUSE_IDENTITY_KEY_ACTIVATION_SECONDS` (default 60).
     pub key_activation: Duration,
     /// `GATEHOUSE_IDENTITY_VERIFY_LINK_SECONDS` (default 259200, three days).
@@ -145,6 +148,7 @@ impl Settings {
                 ],
             ),
             tokens: token_settings(env),
+            encryption: encryption_settings(env),
             key_activation: env.seconds("GATEHOUSE_IDENTITY_KEY_ACTIVATION_SECONDS", 60, 0..=DAY),
             verify_link_lifetime: env.seconds("GATEHOUSE_IDENTITY_VERIFY_LINK_SECONDS", 3 * DAY, 1..=YEAR),
             reset_link_lifetime: env.seconds("GATEHOUSE_IDENTITY_RESET_LINK_SECONDS", 3600, 1..=30 * DAY),
@@ -222,6 +226,19 @@ fn token_settings(env: &Env) -> TokenSettings {
         create_keys: env.switch("GATEHOUSE_IDENTITY_CREATE_KEYS", false),
         hs256_secret,
         legacy: legacy_key(env),
+    }
+}
+
+fn encryption_settings(env: &Env) -> EncryptionSettings {
+    let keys_file = env.required(
+        "GATEHOUSE_IDENTITY_ENCRYPTION_KEYS_FILE",
+        "it names the file of keys that waiting mail jobs are encrypted with; `identity-svc encryption-keys rotate \
+         --if-none` makes it",
+    );
+    EncryptionSettings {
+        keys_file: PathBuf::from(keys_file),
+        create_keys: env.switch("GATEHOUSE_IDENTITY_CREATE_KEYS", false),
+        encrypts: env.switch("GATEHOUSE_IDENTITY_ENCRYPT_ROWS", true),
     }
 }
 

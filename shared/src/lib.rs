@@ -14,6 +14,7 @@ pub mod logging;
 pub mod mail_outcome;
 pub mod metrics;
 pub mod pool;
+pub mod private_file;
 pub mod queue;
 pub mod random;
 pub mod request_id;

@@ -1,6 +1,7 @@
 //! The operator's commands, for what HTTP cannot do. They work on the database and the keys file themselves, beside
 //! a running server or without one.
 
+mod encryption_keys;
 mod keys;
 mod mail;
 mod migrate;
@@ -11,6 +12,7 @@ use std::io::Write;
 use shared::clock::Clock;
 
 use crate::db::OpenError;
+use crate::encryption::key_file::EncryptionKeysError;
 use crate::settings::Settings;
 use crate::tokens::key_file::KeysError;
 
@@ -22,6 +24,9 @@ pub enum Command {
     /// List and rotate the keys that tokens are signed with
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// List and rotate the keys that waiting mail jobs are encrypted with
+    #[command(subcommand)]
+    EncryptionKeys(encryption_keys::EncryptionKeysCommand),
     /// Ask what became of mails
     #[command(subcommand)]
     Mail(mail::MailCommand),
@@ -50,6 +55,8 @@ pub enum CommandError {
     Database(#[from] diesel::result::Error),
     #[error(transparent)]
     Keys(#[from] KeysError),
+    #[error(transparent)]
+    EncryptionKeys(#[from] EncryptionKeysError),
     #[error("keys of {0} come from the settings, not from a file: change the secret there")]
     KeyFromSettings(&'static str),
     #[error("cannot write the answer: {0}")]
@@ -69,6 +76,7 @@ pub fn run(
     match command {
         Command::Users(command) => users::run(command, settings, clock, out),
         Command::Keys(command) => keys::run(command, settings, clock, out),
+        Command::EncryptionKeys(command) => encryption_keys::run(command, settings, clock, out),
         Command::Mail(command) => mail::run(command, settings, out),
         Command::Migrate { check } => migrate::run(*check, settings, out),
     }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
+use shared::private_file;
 use shared::secret::{Secret, without_password};
 
 use super::connection::DbConnection;
@@ -110,12 +111,7 @@ impl DatabaseUrl {
 }
 
 fn connect_sqlite(path: &Path) -> Result<DbConnection, String> {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => {
-            std::fs::create_dir_all(parent).map_err(|error| error.to_string())?;
-        }
-        _ => {}
-    }
+    make_private(path).map_err(|error| error.to_string())?;
     let mut connection =
         SqliteConnection::establish(&path.to_string_lossy()).map_err(|error| error.to_string())?;
     // WAL: readers never wait for the writer. FULL: a 2xx answer survives a power cut.
@@ -126,6 +122,23 @@ fn connect_sqlite(path: &Path) -> Result<DbConnection, String> {
         )
         .map_err(|error| error.to_string())?;
     Ok(DbConnection::Sqlite(connection))
+}
+
+/// The database is for its owner alone. SQLite gives the journals beside it the rights that it has, so they only have to
+/// be looked at when an earlier release made them.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        private_file::create_folder(folder)?;
+    }
+    if private_file::create_empty(path)? {
+        return Ok(());
+    }
+    for ending in ["", "-wal", "-shm", "-journal"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(ending);
+        private_file::tighten(Path::new(&file));
+    }
+    Ok(())
 }
 
 #[cfg(feature = "postgres")]
@@ -246,6 +259,47 @@ mod tests {
         ));
         assert_eq!(url.to_string(), "postgres://ann:***@h:5/d");
         assert!(!format!("{url:?}").contains("hush"));
+    }
+
+    #[test]
+    fn a_sqlite_database_is_for_its_owner_alone_also_one_of_an_earlier_release() {
+        use std::fs;
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = std::env::temp_dir().join(shared::random::hex_128());
+        let url = DatabaseUrl::Sqlite(folder.join("inner/test.sqlite3"));
+        let modes = || {
+            let mut found: Vec<(String, u32)> = fs::read_dir(folder.join("inner"))
+                .unwrap()
+                .map(|entry| entry.unwrap())
+                .map(|entry| {
+                    let name = entry.file_name().into_string().unwrap();
+                    (name, entry.metadata().unwrap().permissions().mode() & 0o777)
+                })
+                .collect();
+            found.sort();
+            found
+        };
+        let mut connection = url.connect().unwrap();
+        let DbConnection::Sqlite(sqlite) = &mut connection else {
+            unreachable!()
+        };
+        sqlite.batch_execute("CREATE TABLE t (n INTEGER)").unwrap();
+        let private =
+            ["test.sqlite3", "test.sqlite3-shm", "test.sqlite3-wal"].map(|name| (name.to_owned(), 0o600));
+        assert_eq!(modes(), private);
+        let folder_mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(
+            (folder_mode(&folder), folder_mode(&folder.join("inner"))),
+            (0o700, 0o700)
+        );
+        for (name, _) in modes() {
+            let path = folder.join("inner").join(name);
+            fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        url.connect().unwrap();
+        assert_eq!(modes(), private);
+        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

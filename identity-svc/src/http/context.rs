@@ -68,6 +68,7 @@ impl Context {
             created_at_ms: now_ms,
             job_id: shared::random::hex_128(),
             mails_per_hour: settings.mails_per_hour,
+            encryption: state.encryption.clone(),
         })
     }
 
@@ -86,6 +87,7 @@ impl Context {
             self.language.tag(),
             request_id,
             now_ms,
+            state.encryption.clone(),
         )
     }
 }

@@ -54,6 +54,7 @@ pub use user::{UserRequest, WholeUserRequest};
 
 use crate::db::Db;
 use crate::domain::languages::Catalogue;
+use crate::encryption::Encryption;
 use crate::passwords::Passwords;
 use crate::settings::Settings;
 use crate::tokens::Tokens;
@@ -64,6 +65,7 @@ pub struct AppState {
     pub db: Db,
     pub passwords: Passwords,
     pub tokens: Tokens,
+    pub encryption: Encryption,
     pub clock: Clock,
     pub settings: Arc<Settings>,
     pub texts: Arc<Catalogue>,

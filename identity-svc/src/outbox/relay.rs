@@ -20,10 +20,11 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-use super::bookkeeping::{Ended, release, write_down};
+use super::bookkeeping::{Ended, NotSent, release, write_down};
 use super::metrics::RelayMetrics;
 use crate::db::messages::{ClaimOutboxBatch, ClaimedJob, HasDueJob};
 use crate::db::{Db, DbError};
+use crate::encryption::{Encryption, EncryptionError, Place};
 
 /// How many jobs are taken at once, and for how long they are the relay's.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +45,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(8);
 /// How long a stop waits for what is in flight.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// How many reasons for jobs that cannot be decrypted are remembered.
+const MOST_REASONS: usize = 100;
+
 pub struct OutboxRelay {
     work: Option<Relay>,
     done: Option<oneshot::Sender<()>>,
@@ -54,6 +58,7 @@ impl OutboxRelay {
     pub fn start(
         db: Db,
         publisher: Publisher,
+        encryption: Encryption,
         clock: Clock,
         settings: RelaySettings,
         metrics: Arc<RelayMetrics>,
@@ -63,6 +68,7 @@ impl OutboxRelay {
         let relay = Relay {
             db,
             publisher,
+            encryption,
             clock,
             settings,
             metrics,
@@ -79,6 +85,7 @@ impl OutboxRelay {
             is_database_away: false,
             has_failed: false,
             backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
+            unreadable: HashSet::new(),
         };
         Actor::start(Self {
             work: Some(relay),
@@ -125,6 +132,7 @@ struct Claim {
 struct Relay {
     db: Db,
     publisher: Publisher,
+    encryption: Encryption,
     clock: Clock,
     settings: RelaySettings,
     metrics: Arc<RelayMetrics>,
@@ -147,6 +155,8 @@ struct Relay {
     /// Since the last job that was taken.
     has_failed: bool,
     backoff: Backoff,
+    /// What was said already of jobs that cannot be decrypted.
+    unreadable: HashSet<EncryptionError>,
 }
 
 impl Relay {
@@ -245,19 +255,39 @@ impl Relay {
         while self.in_flight.len() < self.settings.in_flight
             && let Some(job) = self.claimed_ahead.pop_front()
         {
+            let place = Place::outbox_payload(&job.job_id);
+            let body = match self.encryption.decrypt(place, &job.payload) {
+                Ok(body) => body,
+                Err(error) => {
+                    self.set_aside(job, error);
+                    continue;
+                }
+            };
             self.claimed.insert(job.id);
             self.metrics.count_published();
             let publisher = self.publisher.clone();
             self.in_flight.spawn_local(async move {
                 let message = Message {
                     job_id: job.job_id.clone(),
-                    body: job.payload.clone().into_bytes(),
+                    body: body.into_bytes(),
                     failed_attempts: u32::try_from(job.failed_attempts).unwrap_or(0),
                 };
-                let outcome = publisher.publish(message).await;
+                let outcome = publisher.publish(message).await.map_err(NotSent::Queue);
                 Ended { job, outcome }
             });
         }
+    }
+
+    /// Keeps a job that cannot be decrypted, for when its key is there again. One log line for each reason, however many
+    /// jobs there are.
+    fn set_aside(&mut self, job: ClaimedJob, error: EncryptionError) {
+        self.metrics.count_unreadable();
+        let reason = error.to_string();
+        if self.unreadable.len() < MOST_REASONS && self.unreadable.insert(error) {
+            log::error!(job_id = job.job_id.as_str(); "a mail job is kept and not sent: {reason}");
+        }
+        let outcome = Err(NotSent::Unreadable { reason });
+        self.ended.push(Ended { job, outcome });
     }
 
     fn take(&mut self, ended: Result<Ended, JoinError>) {
@@ -276,11 +306,11 @@ impl Relay {
                     self.backoff.reset();
                 }
             }
-            Err(PublishError::Unavailable(reason)) => {
+            Err(NotSent::Queue(PublishError::Unavailable(reason))) => {
                 self.look = Some(Look::Claim);
                 self.back_off("cannot publish mail jobs", &reason.clone());
             }
-            Err(PublishError::Retry { .. } | PublishError::Dead { .. }) => {}
+            Err(_) => {}
         }
         self.ended.push(ended);
     }
@@ -297,7 +327,7 @@ impl Relay {
         let unused = std::mem::take(&mut self.claimed_ahead);
         self.ended.extend(unused.into_iter().map(|job| Ended {
             job,
-            outcome: Err(PublishError::Unavailable(String::new())),
+            outcome: Err(NotSent::Queue(PublishError::Unavailable(String::new()))),
         }));
         self.wake_at = Instant::now() + pause;
     }

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod db;
+mod encryption;
 mod http;
 mod logs;
 mod outbox;

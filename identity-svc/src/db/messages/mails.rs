@@ -23,9 +23,8 @@ pub(super) fn insert_mail(connection: &mut DbConnection, mail: &MailDraft, user:
         expires_at_ms: mail.expires_at_ms(),
     };
     one_time_secrets::insert_secret(connection, &secret)?;
-    let job = mail.job(&user.email, &user.username, &user.uid);
-    let payload = job
-        .to_json()
+    let payload = mail
+        .payload(&user.email, &user.username, &user.uid)
         .map_err(|error| DieselError::SerializationError(Box::new(error)))?;
     let recipient = user.email_key.as_deref().unwrap_or_default();
     insert_outbox_row(connection, mail, recipient, &payload, OutboxState::Waiting)
@@ -49,8 +48,7 @@ pub(super) fn insert_notice(
         }
     }
     let payload = notice
-        .job(&user.email, &user.username)
-        .to_json()
+        .payload(&user.email, &user.username)
         .map_err(|error| DieselError::SerializationError(Box::new(error)))?;
     let row = InsertOutboxRow {
         job_id: &notice.job_id,

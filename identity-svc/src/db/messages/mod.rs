@@ -25,8 +25,9 @@ pub use login::{
 pub use mails::{ConfirmEmail, FindVerification, RequestMail};
 pub use operator::{DeleteUser, FindUserByName, ImportPassword, SetActive};
 pub use outbox::{
-    ClaimOutboxBatch, FindMails, FindOutboxDepth, HasDueJob, MarkDead, MarkRetry, MarkSent, OutboxDepth,
-    RecordOutcomes, ReleaseAllClaims, ReleaseClaims,
+    ClaimOutboxBatch, CountPayloads, FindMails, FindOutboxDepth, HasDueJob, MarkDead, MarkRetry, MarkSent,
+    MarkUnreadable, OutboxDepth, ReEncryptOutbox, ReEncrypted, RecordOutcomes, ReleaseAllClaims,
+    ReleaseClaims,
 };
 pub use own_sessions::{EndOtherSessions, EndOwnSession, EndedOwn, FindOwnSessions, NoteUse};
 pub use passwords::{ChangePassword, FindReset, FoundReset, ResetPassword, ResetToken};

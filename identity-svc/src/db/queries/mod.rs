@@ -4,6 +4,7 @@ pub mod legacy_tokens;
 pub mod login_failures;
 pub mod one_time_secrets;
 pub mod outbox;
+pub mod outbox_payloads;
 pub mod sessions;
 #[cfg(feature = "postgres")]
 mod statement;

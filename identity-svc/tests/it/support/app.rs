@@ -66,12 +66,14 @@ impl Setup {
 
     pub async fn spawn(self) -> TestApp {
         let keys = std::env::temp_dir().join(format!("gatehouse-{}.json", shared::random::hex_128()));
+        let encryption_keys = keys.with_extension("encryption.json");
         let defaults = [
             ("LISTEN", "127.0.0.1:0"),
             ("DATABASE_URL", &self.database.text),
             ("DATABASE_CONNECTIONS", "4"),
             ("QUEUE_URL", "memory:"),
             ("KEYS_FILE", &keys.to_string_lossy()),
+            ("ENCRYPTION_KEYS_FILE", &encryption_keys.to_string_lossy()),
             ("CREATE_KEYS", "on"),
             ("PASSWORD_CHANGED_MAIL", "on"),
             ("BCRYPT_COST", "4"),
@@ -185,12 +187,18 @@ impl TestApp {
 
     /// What `mail status` says, or why it fails.
     pub fn mail_status(&self, name: &str) -> Result<String, String> {
+        self.command(&["mail", "status", name])
+    }
+
+    /// What an operator's command says, or why it fails.
+    pub fn command(&self, arguments: &[&str]) -> Result<String, String> {
         #[derive(clap::Parser)]
         struct Arguments {
             #[command(subcommand)]
             command: identity_svc::cli::Command,
         }
-        let arguments = <Arguments as clap::Parser>::parse_from(["identity-svc", "mail", "status", name]);
+        let arguments = std::iter::once(&"identity-svc").chain(arguments);
+        let arguments = <Arguments as clap::Parser>::parse_from(arguments);
         let mut out = Vec::new();
         identity_svc::cli::run(&arguments.command, &self.settings, &self.clock, &mut out)
             .map_err(|error| error.to_string())?;
@@ -213,6 +221,7 @@ impl Drop for Checks {
     fn drop(&mut self) {
         // Nothing else needs it, and a failed removal fails no test.
         let _ = std::fs::remove_file(&self.keys);
+        let _ = std::fs::remove_file(self.keys.with_extension("encryption.json"));
         if !std::thread::panicking() && !self.expects_dead.get() {
             let dead = self
                 .database
