@@ -12,19 +12,19 @@ use futures_util::FutureExt;
 use shared::clock::Clock;
 use shared::request_id::RequestId;
 
-use crate::middleware::access_log::Entry;
 use crate::client_address::TrustedProxies;
-use crate::middleware::cors::Cors;
 use crate::edge_auth::{Checker, Refusal, forward_answer, is_forward_path};
 use crate::error::GatewayError;
-use crate::proxy::headers::{self, Additions, Origin};
-use crate::server::http1::Deadlines;
 use crate::message::{Answer, Fields, Head};
+use crate::middleware::access_log::Entry;
+use crate::middleware::cors::Cors;
+use crate::middleware::rate_limit::{self, RateLimit};
 use crate::pages::Pages;
 use crate::proxy::forward::{Forward, Proxy};
-use crate::middleware::rate_limit::{self, RateLimit};
+use crate::proxy::headers::{self, Additions, Origin};
 use crate::proxy::request_body::{Limits, RequestBody, Source};
 use crate::routes::{self, Auth, Route, RouteCounts, Routes};
+use crate::server::http1::Deadlines;
 
 /// What all workers share.
 #[derive(Debug)]

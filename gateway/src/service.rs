@@ -16,20 +16,20 @@ use shared::shutdown::{self, Shutdown, ShutdownTrigger};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
-use crate::server::connection::{self, Entrance};
 use crate::edge_auth::key_set::KeyFetcher;
 use crate::edge_auth::revocations::{RevocationFeed, Revocations};
 use crate::edge_auth::{Checker, EdgeAuth, IdentityClient};
 use crate::gate::{DateLine, Shared, Worker};
-use crate::server::http1::Deadlines;
+use crate::middleware::rate_limit::RateLimit;
 use crate::pages::Pages;
 use crate::proxy::forward::Proxy;
-use crate::middleware::rate_limit::RateLimit;
-use crate::reload::Reload;
 use crate::proxy::request_body::{Held, Limits};
+use crate::reload::Reload;
 use crate::routes::{Common, RouteCounts, Routes};
-use crate::settings::Settings;
+use crate::server::connection::{self, Entrance};
+use crate::server::http1::Deadlines;
 use crate::server::tls::{Certificate, TlsError};
+use crate::settings::Settings;
 use crate::upstream::Pool;
 use crate::upstream::monitor::UpstreamMonitor;
 

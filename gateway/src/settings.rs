@@ -9,8 +9,8 @@ use shared::clock::Clock;
 use shared::env::Env;
 
 use crate::client_address::TrustedProxies;
-use crate::middleware::cors::Cors;
 use crate::edge_auth::WhenStale;
+use crate::middleware::cors::Cors;
 use crate::routes::{self, RoutesFile};
 use crate::server::tls::TlsFiles;
 use crate::upstream::UpstreamUrl;

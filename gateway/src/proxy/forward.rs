@@ -10,10 +10,10 @@ use tokio::time::timeout;
 
 use crate::edge_auth::{Checker, EdgeVerify, verified};
 use crate::error::GatewayError;
-use crate::proxy::headers::{self, Additions, Origin};
 use crate::http1::response_head::{AnswerHead, Framing as AnswerFraming};
 use crate::http1::write;
 use crate::message::{Answer, Body, Framing, Head};
+use crate::proxy::headers::{self, Additions, Origin};
 use crate::proxy::request_body::{Held, RequestBody};
 use crate::routes::Route;
 use crate::upstream::{AnswerBody, ConnectionError, Pool, Reached, UpstreamConnection, reach};

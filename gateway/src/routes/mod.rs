@@ -1,7 +1,7 @@
 //! The table: which path goes to which upstreams, and under which rules. Whatever matches no route is 404.
 
-mod file;
 mod canonical_path;
+mod file;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,8 +10,8 @@ use std::time::Duration;
 use shared::clock::Clock;
 use shared::metrics::{Counter, Histogram, LATENCY_BUCKETS, Registry};
 
-pub use file::{FileError, RouteSettings, RoutesFile, read_file};
 pub use canonical_path::is_plain;
+pub use file::{FileError, RouteSettings, RoutesFile, read_file};
 
 use crate::middleware::rate_limit::RateLimit;
 use crate::proxy::request_body::Limits;

@@ -9,9 +9,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use super::{http1, http2, proxy_protocol, tls};
 use crate::gate::{Client, Worker};
 use crate::server::stream::Stream;
-use super::{http1, http2, proxy_protocol, tls};
 
 /// How connections are taken.
 #[derive(Clone)]

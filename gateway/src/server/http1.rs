@@ -12,14 +12,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::http1_body::Http1Body;
-use crate::http1::request_head::{self, MAX_HEAD_BYTES, Parsed, Search};
-use crate::http1::write::{self, Ending};
 use crate::error::GatewayError;
 use crate::gate::{Client, Worker};
+use crate::http1::request_head::{self, MAX_HEAD_BYTES, Parsed, Search};
+use crate::http1::write::{self, Ending};
 use crate::message::{Answer, Body};
 use crate::proxy::request_body::Source;
-use crate::server::stream::{self, Stream};
 use crate::proxy::websocket;
+use crate::server::stream::{self, Stream};
 
 /// After an answer that leaves input unread: how long and how much of it is read over, so that the client sees the
 /// answer and not a reset. Source: RFC 9112 section 9.6.

@@ -4,8 +4,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::http1::chunked_body::{ChunkedBody, Decoded};
 use crate::error::GatewayError;
+use crate::http1::chunked_body::{ChunkedBody, Decoded};
 use crate::message::Framing;
 use crate::proxy::request_body::Source;
 use crate::server::stream::{self, Stream};

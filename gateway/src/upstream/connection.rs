@@ -10,8 +10,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::url::UpstreamUrl;
-use crate::http1::response_head::{self, AnswerHead, MAX_HEAD_BYTES};
 use crate::http1::request_head::{Search, find_end};
+use crate::http1::response_head::{self, AnswerHead, MAX_HEAD_BYTES};
 use crate::server::stream;
 
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use tokio::time::timeout;
 use super::connection::UpstreamConnection;
 use super::group::{InFlight, Upstream};
 use super::pool::Pool;
-use crate::http1::response_head::Framing;
 use crate::http1::chunked_body::{ChunkedBody, Decoded};
+use crate::http1::response_head::Framing;
 use std::sync::Arc;
 
 #[derive(Debug)]

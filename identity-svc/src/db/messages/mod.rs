@@ -3,6 +3,7 @@
 mod health;
 mod janitor;
 mod login;
+mod login_attempts;
 mod mails;
 mod operator;
 mod outbox;
@@ -18,10 +19,8 @@ pub use super::queries::sessions::OwnSession;
 pub use super::queries::users::User;
 pub use health::CheckDatabase;
 pub use janitor::{DeleteExpired, Deleted};
-pub use login::{
-    ClearLoginFailures, FindLogin, FindLoginWait, FoundLogin, Login, LoginLimit, OpenSession, OpenedSession,
-    RecordLoginFailure,
-};
+pub use login::{FindLogin, Login, OpenSession, OpenedSession};
+pub use login_attempts::{Attempt, GiveBackAttempt, LoginLimit, ReserveAttempt, SettleAttempt};
 pub use mails::{ConfirmEmail, FindVerification, RequestMail};
 pub use operator::{DeleteUser, FindUserByName, ImportPassword, SetActive};
 pub use outbox::{
