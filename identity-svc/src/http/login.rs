@@ -10,9 +10,9 @@ use super::fields::FieldReader;
 use super::responses::{LoginResponse, json};
 use super::{ApiError, AppState, Context, login_attempts};
 use crate::db::messages::{Attempt, FindLogin, Login, OpenSession, OpenedSession, User};
+use crate::domain::email_address;
 use crate::domain::field_errors::NON_FIELD;
 use crate::domain::texts::Text;
-use crate::domain::{email_address, username};
 use crate::settings::EmailVerification;
 
 pub struct LoginRequest {
@@ -84,15 +84,7 @@ fn whom(request: &LoginRequest) -> Result<Login, ApiError> {
     if request.username.is_empty() {
         return Err(ApiError::field(NON_FIELD, Text::LoginMissing));
     }
-    Ok(by_name(&request.username))
-}
-
-/// A username, or an address.
-pub fn by_name(name: &str) -> Login {
-    Login::Username {
-        username_key: username::key(name),
-        email_key: email_address::key(name),
-    }
+    Ok(Login::by_name(&request.username))
 }
 
 /// An account whose password was right.

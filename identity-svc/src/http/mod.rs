@@ -39,7 +39,7 @@ pub use body::{Body, RequestBody};
 pub use context::Context;
 pub use error::ApiError;
 pub use fields::{FieldForm, FieldReader, forms_of};
-pub use login::{LoginRequest, by_name, check_credentials};
+pub use login::{LoginRequest, check_credentials};
 pub use login_attempts::settle as settle_attempt;
 pub use password_change::PasswordChangeRequest;
 pub use password_reset::{EmailRequest, request_mail};

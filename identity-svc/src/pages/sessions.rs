@@ -11,12 +11,12 @@ use super::page::Page;
 use super::{ASK, SESSIONS, SESSIONS_END};
 use crate::dates::date_and_time;
 use crate::db::messages::{
-    EndOtherSessions, EndOwnSession, EndedOwn, FindOwnSessions, FindUser, OwnSession, User,
+    EndOtherSessions, EndOwnSession, EndedOwn, FindOwnSessions, FindUser, Login, OwnSession, User,
 };
 use crate::domain::device;
 use crate::domain::field_errors::{FieldErrors, NON_FIELD};
 use crate::http::{
-    ApiError, Body, FieldReader, RequestBody, by_name, check_credentials, is_session_id, settle_attempt,
+    ApiError, Body, FieldReader, RequestBody, check_credentials, is_session_id, settle_attempt,
 };
 use crate::tokens::PageProof;
 
@@ -76,7 +76,7 @@ async fn check_login(page: &Page, sent: Result<Body<LoginForm>, ApiError>) -> Re
     if !errors.is_empty() {
         return Ok(refuse(&errors));
     }
-    let (state, login) = (&page.state, by_name(&request.username));
+    let (state, login) = (&page.state, Login::by_name(&request.username));
     let matched = match check_credentials(state, &page.context, login, &request.password).await {
         Ok(matched) => matched,
         Err(ApiError::Validation(errors)) => return Ok(refuse(&beside_the_password(&errors))),

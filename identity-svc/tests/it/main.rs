@@ -4,5 +4,6 @@
 mod db;
 mod http;
 mod logs;
+mod operator;
 mod outbox;
 mod support;

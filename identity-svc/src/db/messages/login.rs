@@ -9,6 +9,7 @@ use crate::db::connection::DbConnection;
 use crate::db::queries::sessions;
 use crate::db::queries::users::{self, User};
 use crate::db::{DbMessage, Mode};
+use crate::domain::{email_address, username};
 
 /// Who wants to log in, in the form that is compared.
 #[derive(Clone, Debug)]
@@ -21,6 +22,16 @@ pub enum Login {
     },
 }
 
+impl Login {
+    /// A username, or an address.
+    pub fn by_name(name: &str) -> Self {
+        Self::Username {
+            username_key: username::key(name),
+            email_key: email_address::key(name),
+        }
+    }
+}
+
 /// Finds whom a login means.
 #[derive(Clone, Debug)]
 pub struct FindLogin {
@@ -28,7 +39,8 @@ pub struct FindLogin {
 }
 
 impl DbMessage for FindLogin {
-    /// Usually one or none; two when one account's username is another's address. The password decides then.
+    /// Usually one or none; two when one account's username is another's address, as in accounts from before that was
+    /// refused: first whose username it is. The password decides then.
     type Output = Vec<User>;
     const MODE: Mode = Mode::Read;
 

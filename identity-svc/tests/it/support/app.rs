@@ -185,12 +185,18 @@ impl TestApp {
 
     /// What `mail status` says, or why it fails.
     pub fn mail_status(&self, name: &str) -> Result<String, String> {
+        self.command(&["mail", "status", name])
+    }
+
+    /// What a command of the operator says, or why it fails.
+    pub fn command(&self, words: &[&str]) -> Result<String, String> {
         #[derive(clap::Parser)]
         struct Arguments {
             #[command(subcommand)]
             command: identity_svc::cli::Command,
         }
-        let arguments = <Arguments as clap::Parser>::parse_from(["identity-svc", "mail", "status", name]);
+        let words = ["identity-svc"].iter().chain(words);
+        let arguments = <Arguments as clap::Parser>::parse_from(words);
         let mut out = Vec::new();
         identity_svc::cli::run(&arguments.command, &self.settings, &self.clock, &mut out)
             .map_err(|error| error.to_string())?;
