@@ -14,7 +14,7 @@ use shared::shutdown::{self, ShutdownTrigger};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::db::messages::ReleaseAllClaims;
+use crate::db::messages::{FindAmbiguousNames, ReleaseAllClaims};
 use crate::db::{DatabaseState, DatabaseUrl, DatabaseWatch, Db, OpenError};
 use crate::domain::languages::{Catalogue, CatalogueError};
 use crate::encryption::Encryption;
@@ -115,6 +115,11 @@ pub async fn start(
     if settings.queue_url == QueueUrl::Memory {
         // One process owns this outbox: what an earlier run had claimed is free.
         db.call(ReleaseAllClaims { now_ms }).await?;
+        // In production `migrate` tells it.
+        for found in db.call(FindAmbiguousNames { limit: 10 }).await? {
+            let (username_of, email_of) = (found.username_of, found.email_of);
+            log::warn!(username_of, email_of; "an account's username is another's address: see `users ambiguous`");
+        }
     }
     let (actors, signal) = shutdown::channel();
     let url = settings.database_url.clone();

@@ -17,5 +17,5 @@ pub fn run(is_check: bool, settings: &Settings, out: &mut dyn Write) -> Result<(
         writeln!(out, "applied migration {version}")?;
     }
     writeln!(out, "the database {url} is up to date")?;
-    Ok(())
+    super::users::list_ambiguous(&mut url.connect()?, out)
 }

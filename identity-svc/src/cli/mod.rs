@@ -12,6 +12,7 @@ use std::io::Write;
 use shared::clock::Clock;
 
 use crate::db::OpenError;
+use crate::db::messages::AmbiguousName;
 use crate::encryption::key_file::EncryptionKeysError;
 use crate::settings::Settings;
 use crate::tokens::key_file::KeysError;
@@ -43,6 +44,8 @@ pub enum Command {
 pub enum CommandError {
     #[error("there is no account named {0}")]
     NoSuchUser(String),
+    #[error("{0}; say which one with --id {first} or --id {second}", first = .0.username_of, second = .0.email_of)]
+    Ambiguous(AmbiguousName),
     #[error(
         "there is no mail to {0} and no job of that name; finished ones are kept for a week, dead ones for a month"
     )]

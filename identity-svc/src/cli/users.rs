@@ -1,4 +1,4 @@
-//! `users deactivate | activate | delete | set-hash | show`.
+//! `users deactivate | activate | delete | set-hash | show | ambiguous`.
 
 use std::io::Write;
 
@@ -9,29 +9,45 @@ use super::CommandError;
 use crate::dates::iso_8601;
 use crate::db::DbMessage;
 use crate::db::connection::DbConnection;
-use crate::db::messages::{DeleteUser, FindUserByName, ImportPassword, SetActive, User};
-use crate::domain::{email_address, username};
+use crate::db::messages::{
+    AmbiguousName, DeleteUser, FindAmbiguousNames, FindLogin, ImportPassword, Login, SetActive, User,
+};
 use crate::passwords::encoded;
 use crate::settings::Settings;
 
-/// NAME is a username or an e-mail address.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum UsersCommand {
-    /// Refuse logins and tokens of an account until it is activated again
-    Deactivate { name: String },
+    /// End all sessions of an account, and refuse logins until it is activated again
+    Deactivate(Named),
     /// Let an account in again
-    Activate { name: String },
+    Activate(Named),
     /// Delete an account; its tokens end at once
-    Delete { name: String },
+    Delete(Named),
     /// Set an account's password from a hash in one of Django's encodings, or `!` for none at all
     SetHash {
-        name: String,
+        #[command(flatten)]
+        named: Named,
         /// For example `pbkdf2_sha256$1000000$salt$hash`, in single quotes because of the dollar signs
         encoded: String,
     },
     /// Show what is known of an account, without its password hash
-    Show { name: String },
+    Show(Named),
+    /// List usernames that are another account's address
+    Ambiguous,
 }
+
+/// Which account is meant.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Named {
+    /// A username or an e-mail address
+    name: String,
+    /// The account's number (pk), for a name that means two accounts
+    #[arg(long, value_name = "PK")]
+    id: Option<i64>,
+}
+
+/// More would not be read at once.
+const MAX_LISTED: i64 = 1000;
 
 pub fn run(
     command: &UsersCommand,
@@ -44,9 +60,9 @@ pub fn run(
     let connection = &mut connection;
     let now_ms = clock.now_ms();
     match command {
-        UsersCommand::Deactivate { name } | UsersCommand::Activate { name } => {
-            let is_active = matches!(command, UsersCommand::Activate { .. });
-            let user = get_user(connection, name)?;
+        UsersCommand::Deactivate(named) | UsersCommand::Activate(named) => {
+            let is_active = matches!(command, UsersCommand::Activate(_));
+            let user = get_user(connection, named)?;
             write(
                 connection,
                 &SetActive {
@@ -57,8 +73,8 @@ pub fn run(
             let what = if is_active { "active" } else { "inactive" };
             writeln!(out, "{} is {what}", user.username)?;
         }
-        UsersCommand::Delete { name } => {
-            let user = get_user(connection, name)?;
+        UsersCommand::Delete(named) => {
+            let user = get_user(connection, named)?;
             write(
                 connection,
                 &DeleteUser {
@@ -68,9 +84,9 @@ pub fn run(
             )?;
             writeln!(out, "{} is deleted", user.username)?;
         }
-        UsersCommand::SetHash { name, encoded } => {
+        UsersCommand::SetHash { named, encoded } => {
             encoded::check_importable(encoded).map_err(|error| CommandError::BadHash(error.to_string()))?;
-            let user = get_user(connection, name)?;
+            let user = get_user(connection, named)?;
             let message = ImportPassword {
                 user_id: user.id,
                 encoded: Secret::new(encoded.clone()),
@@ -79,19 +95,40 @@ pub fn run(
             write(connection, &message)?;
             writeln!(out, "{} has another password", user.username)?;
         }
-        UsersCommand::Show { name } => show(&get_user(connection, name)?, out)?,
+        UsersCommand::Show(named) => show(&get_user(connection, named)?, out)?,
+        UsersCommand::Ambiguous => list_ambiguous(connection, out)?,
     }
     Ok(())
 }
 
-fn get_user(connection: &mut DbConnection, name: &str) -> Result<User, CommandError> {
-    let message = FindUserByName {
-        username_key: username::key(name),
-        email_key: email_address::key(name),
+/// The one account that is meant. A name that means two is refused: it may have been chosen to.
+fn get_user(connection: &mut DbConnection, named: &Named) -> Result<User, CommandError> {
+    let login = Login::by_name(&named.name);
+    let mut found = FindLogin { login }.run(connection)?;
+    match (found.as_slice(), named.id) {
+        (_, Some(id)) => found.retain(|user| user.id == id),
+        ([username_of, email_of, ..], None) => {
+            return Err(CommandError::Ambiguous(AmbiguousName {
+                name: named.name.clone(),
+                username_of: username_of.id,
+                email_of: email_of.id,
+            }));
+        }
+        (_, None) => {}
+    }
+    let name = match named.id {
+        Some(id) => format!("{} with the number {id}", named.name),
+        None => named.name.clone(),
     };
-    message
-        .run(connection)?
-        .ok_or_else(|| CommandError::NoSuchUser(name.to_owned()))
+    found.pop().ok_or(CommandError::NoSuchUser(name))
+}
+
+/// Also told after a migration: such accounts are from before that was refused.
+pub fn list_ambiguous(connection: &mut DbConnection, out: &mut dyn Write) -> Result<(), CommandError> {
+    for found in (FindAmbiguousNames { limit: MAX_LISTED }).run(connection)? {
+        writeln!(out, "{found}: give one of them another")?;
+    }
+    Ok(())
 }
 
 fn write<M: DbMessage>(connection: &mut DbConnection, message: &M) -> Result<M::Output, CommandError> {

@@ -5,7 +5,7 @@
 use icu_casemap::CaseMapper;
 use icu_normalizer::{ComposingNormalizer, DecomposingNormalizer};
 
-use crate::domain::characters;
+use crate::domain::{characters, email_address};
 
 /// In characters.
 pub const MAX_CHARS: usize = 150;
@@ -34,6 +34,15 @@ pub fn key(username: &str) -> String {
     let compatible = compose.normalize(&folded_once);
     let folded_twice = CaseMapper::new().fold_string(&compatible);
     compose.normalize(&folded_twice).into_owned()
+}
+
+/// Whether a username is an e-mail address other than its account's own (in the form that is compared; empty: it has
+/// none). A name like that is refused, whether the address has an account or not: it may have one tomorrow, and a login by
+/// it would mean two accounts.
+pub fn is_another_address(username: &str, own_email_key: &str) -> bool {
+    [username, &key(username)]
+        .into_iter()
+        .any(|form| email_address::is_valid(form) && email_address::key(form) != own_email_key)
 }
 
 #[cfg(test)]
@@ -119,6 +128,30 @@ mod tests {
         assert_ne!(key("аnn"), key("ann"), "a Cyrillic letter is another letter");
         assert_ne!(key("ё"), key("е"));
         assert_ne!(key("ı"), key("i"));
+    }
+
+    #[test]
+    fn a_username_may_be_an_address_only_if_it_is_the_accounts_own() {
+        let own = "ann@example.org";
+        for username in [
+            "ann",
+            "ann@",
+            "a.b+c-d_e@f",
+            "ann@example.org",
+            "ANN@Example.org",
+            "ａnn@example.org",
+        ] {
+            assert!(!is_another_address(username, own), "{username}");
+        }
+        for username in [
+            "bob@example.org",
+            "ＢＯＢ@example.org",
+            "ann@пример.рф",
+            "ann@example.com",
+        ] {
+            assert!(is_another_address(username, own), "{username}");
+        }
+        assert!(is_another_address("ann@example.org", ""));
     }
 
     #[test]

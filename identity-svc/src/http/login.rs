@@ -8,13 +8,11 @@ use shared::secret::Secret;
 use super::body::{Body, RequestBody};
 use super::fields::FieldReader;
 use super::responses::{LoginResponse, json};
-use super::{ApiError, AppState, Context};
-use crate::db::messages::{
-    FindLogin, FoundLogin, Login, LoginLimit, OpenSession, OpenedSession, RecordLoginFailure, User,
-};
+use super::{ApiError, AppState, Context, login_attempts};
+use crate::db::messages::{Attempt, FindLogin, Login, OpenSession, OpenedSession, User};
+use crate::domain::email_address;
 use crate::domain::field_errors::NON_FIELD;
 use crate::domain::texts::Text;
-use crate::domain::{email_address, username};
 use crate::settings::EmailVerification;
 
 pub struct LoginRequest {
@@ -54,33 +52,28 @@ pub async fn check_credentials(
     login: Login,
     password: &Secret<String>,
 ) -> Result<Matched, ApiError> {
-    let now_ms = state.clock.now_ms();
-    let limit = LoginLimit {
-        free_failures: state.settings.login_failures,
+    let attempt = Attempt::at_login(&login, &context.client_address);
+    let attempt = login_attempts::reserve(state, attempt).await?;
+    let found = match find_owner(state, login, password).await {
+        Ok(found) => found,
+        Err(error) => {
+            login_attempts::give_back(state, context, attempt).await;
+            return Err(error);
+        }
     };
-    let address = context.client_address.clone();
-    let found = state
-        .db
-        .call(FindLogin {
-            login,
-            address,
-            limit,
-            now_ms,
-        })
-        .await?;
-    if let Some(wait_ms) = found.wait_ms {
-        return Err(ApiError::Throttled {
-            wait_seconds: seconds(wait_ms),
-        });
-    }
-    let account = found.account.clone();
-    let Some(matched) = check_password(state, password, found).await? else {
-        return Err(refuse(state, context, account).await?);
+    // It stays counted.
+    let Some((user, needs_rehash)) = found else {
+        return Err(ApiError::field(NON_FIELD, Text::LoginFailed));
     };
-    if matched.user.email_must_be_verified(state) {
+    if user.email_must_be_verified(state) {
+        login_attempts::settle(state, attempt, &user).await?;
         return Err(ApiError::field(NON_FIELD, Text::EmailNotVerified));
     }
-    Ok(matched)
+    Ok(Matched {
+        user,
+        attempt,
+        needs_rehash,
+    })
 }
 
 fn whom(request: &LoginRequest) -> Result<Login, ApiError> {
@@ -91,65 +84,37 @@ fn whom(request: &LoginRequest) -> Result<Login, ApiError> {
     if request.username.is_empty() {
         return Err(ApiError::field(NON_FIELD, Text::LoginMissing));
     }
-    Ok(by_name(&request.username))
-}
-
-/// A username, or an address.
-pub fn by_name(name: &str) -> Login {
-    Login::Username {
-        username_key: username::key(name),
-        email_key: email_address::key(name),
-    }
+    Ok(Login::by_name(&request.username))
 }
 
 /// An account whose password was right.
 pub struct Matched {
     pub user: User,
-    /// Under which failures were counted.
-    pub account: String,
+    /// What the try was charged to: to be settled.
+    pub attempt: Option<Attempt>,
     needs_rehash: bool,
 }
 
-/// The candidate whose password it is, if it is active. Nobody costs the same hash as somebody.
-async fn check_password(
+/// The account whose password it is, if it is active, and whether its hash is to be renewed. Nobody costs the same hash
+/// as somebody.
+async fn find_owner(
     state: &AppState,
+    login: Login,
     password: &Secret<String>,
-    found: FoundLogin,
-) -> Result<Option<Matched>, ApiError> {
-    if found.candidates.is_empty() {
+) -> Result<Option<(User, bool)>, ApiError> {
+    let candidates = state.db.call(FindLogin { login }).await?;
+    if candidates.is_empty() {
         state.passwords.verify(password.clone(), None).await?;
-        return Ok(None);
     }
-    for user in found.candidates {
-        let verified = state
-            .passwords
-            .verify(password.clone(), Some(user.password.clone()))
-            .await?;
-        if verified.matches && user.is_active {
-            return Ok(Some(Matched {
-                user,
-                account: found.account,
-                needs_rehash: verified.needs_rehash,
-            }));
+    for user in candidates {
+        // Nobody logs in to one that is switched off: not even the time tells whether the password was right.
+        let encoded = user.is_active.then(|| user.password.clone());
+        let verified = state.passwords.verify(password.clone(), encoded).await?;
+        if verified.matches {
+            return Ok(Some((user, verified.needs_rehash)));
         }
     }
     Ok(None)
-}
-
-/// Counts a failure and says how it is refused.
-async fn refuse(state: &AppState, context: &Context, account: String) -> Result<ApiError, ApiError> {
-    if state.settings.login_failures > 0 {
-        let address = context.client_address.clone();
-        state
-            .db
-            .call(RecordLoginFailure {
-                account,
-                address,
-                now_ms: state.clock.now_ms(),
-            })
-            .await?;
-    }
-    Ok(ApiError::field(NON_FIELD, Text::LoginFailed))
 }
 
 async fn open_session(
@@ -172,6 +137,7 @@ async fn open_session(
         checked_password,
         rehashed_password,
         session,
+        attempt: matched.attempt,
         now_ms,
     };
     if state.db.call(message).await? == OpenedSession::Refused {
@@ -179,11 +145,6 @@ async fn open_session(
     }
     let tokens = state.tokens.issue_pair(user.id, &sid, 0, &Map::new(), now_ms)?;
     Ok(json(StatusCode::OK, &LoginResponse::new(tokens, user)))
-}
-
-/// Whole seconds, rounded up, at least one.
-pub fn seconds(wait_ms: i64) -> u64 {
-    u64::try_from(wait_ms).unwrap_or(0).div_ceil(1000).max(1)
 }
 
 impl User {

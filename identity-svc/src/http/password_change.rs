@@ -6,12 +6,9 @@ use shared::secret::Secret;
 use super::bearer::CurrentUser;
 use super::body::{Body, RequestBody};
 use super::fields::FieldReader;
-use super::login::seconds;
 use super::responses::Detail;
-use super::{ApiError, AppState, Context};
-use crate::db::messages::{
-    ChangePassword, ClearLoginFailures, FindLoginWait, LoginLimit, RecordLoginFailure, User,
-};
+use super::{ApiError, AppState, Context, login_attempts};
+use crate::db::messages::{Attempt, ChangePassword, User};
 use crate::domain::field_errors::FieldErrors;
 use crate::domain::password_rules::{self, UserAttributes};
 use crate::domain::texts::Text;
@@ -72,50 +69,29 @@ async fn check_old_password(
     if errors.has("old_password") || errors.has(crate::domain::field_errors::NON_FIELD) {
         return Err(ApiError::Validation(errors));
     }
-    let limit = LoginLimit {
-        free_failures: state.settings.login_failures,
-    };
-    let address = context.client_address.clone();
-    let wait = FindLoginWait {
-        user_id: user.id,
-        address: address.clone(),
-        limit,
-        now_ms: state.clock.now_ms(),
-    };
-    let (account, wait_ms) = state.db.call(wait).await?;
-    if let Some(wait_ms) = wait_ms {
-        return Err(ApiError::Throttled {
-            wait_seconds: seconds(wait_ms),
-        });
-    }
-    let verified = state
-        .passwords
-        .verify(old_password.clone(), Some(user.password.clone()))
-        .await?;
-    if !verified.matches {
-        if limit.free_failures > 0 {
-            state
-                .db
-                .call(RecordLoginFailure {
-                    account,
-                    address,
-                    now_ms: state.clock.now_ms(),
-                })
-                .await?;
+    let attempt = Attempt::of_account(user, &context.client_address);
+    let attempt = login_attempts::reserve(state, attempt).await?;
+    let encoded = Some(user.password.clone());
+    let verified = match state.passwords.verify(old_password.clone(), encoded).await {
+        Ok(verified) => verified,
+        Err(error) => {
+            login_attempts::give_back(state, context, attempt).await;
+            return Err(error.into());
         }
+    };
+    if !verified.matches {
         let mut all = FieldErrors::of("old_password", Text::WrongOldPassword);
         for (field, texts) in errors.iter() {
             all.add_all(field, texts.iter().cloned());
         }
         return Err(ApiError::Validation(all));
     }
-    if !errors.is_empty() {
-        return Err(ApiError::Validation(errors));
+    login_attempts::settle(state, attempt, user).await?;
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiError::Validation(errors))
     }
-    if limit.free_failures > 0 {
-        state.db.call(ClearLoginFailures { account, address }).await?;
-    }
-    Ok(())
 }
 
 /// The new password twice, and the four rules.

@@ -107,6 +107,7 @@ async fn check(state: &AppState, request: &RegisterRequest, errors: FieldErrors)
     let is_worth_a_look = !errors.has("username") || !errors.has("email");
     if !errors.has(NON_FIELD) && is_worth_a_look {
         let message = FindTaken {
+            username: request.username.clone(),
             username_key: username::key(&request.username),
             email_key: email_address::key(&request.email),
         };

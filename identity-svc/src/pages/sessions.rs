@@ -11,12 +11,13 @@ use super::page::Page;
 use super::{ASK, SESSIONS, SESSIONS_END};
 use crate::dates::date_and_time;
 use crate::db::messages::{
-    ClearLoginFailures, EndOtherSessions, EndOwnSession, EndedOwn, FindOwnSessions, FindUser, OwnSession,
-    User,
+    EndOtherSessions, EndOwnSession, EndedOwn, FindOwnSessions, FindUser, Login, OwnSession, User,
 };
 use crate::domain::device;
 use crate::domain::field_errors::{FieldErrors, NON_FIELD};
-use crate::http::{ApiError, Body, FieldReader, RequestBody, by_name, check_credentials, is_session_id};
+use crate::http::{
+    ApiError, Body, FieldReader, RequestBody, check_credentials, is_session_id, settle_attempt,
+};
 use crate::tokens::PageProof;
 
 /// More would not be read, and a page stays below 30 kB.
@@ -75,19 +76,13 @@ async fn check_login(page: &Page, sent: Result<Body<LoginForm>, ApiError>) -> Re
     if !errors.is_empty() {
         return Ok(refuse(&errors));
     }
-    let (state, login) = (&page.state, by_name(&request.username));
+    let (state, login) = (&page.state, Login::by_name(&request.username));
     let matched = match check_credentials(state, &page.context, login, &request.password).await {
         Ok(matched) => matched,
         Err(ApiError::Validation(errors)) => return Ok(refuse(&beside_the_password(&errors))),
         Err(error) => return Err(error),
     };
-    if state.settings.login_failures > 0 {
-        let message = ClearLoginFailures {
-            account: matched.account,
-            address: page.context.client_address.clone(),
-        };
-        state.db.call(message).await?;
-    }
+    settle_attempt(state, matched.attempt, &matched.user).await?;
     let proof = PageProof {
         user_id: matched.user.id,
         password_set_at_ms: matched.user.password_set_at_ms,

@@ -5,5 +5,6 @@ mod db;
 mod encryption;
 mod http;
 mod logs;
+mod operator;
 mod outbox;
 mod support;

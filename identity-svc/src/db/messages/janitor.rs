@@ -2,7 +2,7 @@
 
 use diesel::QueryResult;
 
-use super::login::FORGET_AFTER_MS;
+use super::login_attempts::FORGET_AFTER_MS;
 use crate::db::connection::DbConnection;
 use crate::db::queries::{legacy_tokens, login_failures, one_time_secrets, outbox, sessions};
 use crate::db::{DbMessage, Mode};

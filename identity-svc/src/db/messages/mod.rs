@@ -3,6 +3,7 @@
 mod health;
 mod janitor;
 mod login;
+mod login_attempts;
 mod mails;
 mod operator;
 mod outbox;
@@ -18,12 +19,10 @@ pub use super::queries::sessions::OwnSession;
 pub use super::queries::users::User;
 pub use health::CheckDatabase;
 pub use janitor::{DeleteExpired, Deleted};
-pub use login::{
-    ClearLoginFailures, FindLogin, FindLoginWait, FoundLogin, Login, LoginLimit, OpenSession, OpenedSession,
-    RecordLoginFailure,
-};
+pub use login::{FindLogin, Login, OpenSession, OpenedSession};
+pub use login_attempts::{Attempt, GiveBackAttempt, LoginLimit, ReserveAttempt, SettleAttempt};
 pub use mails::{ConfirmEmail, FindVerification, RequestMail};
-pub use operator::{DeleteUser, FindUserByName, ImportPassword, SetActive};
+pub use operator::{AmbiguousName, DeleteUser, FindAmbiguousNames, ImportPassword, SetActive};
 pub use outbox::{
     ClaimOutboxBatch, CountPayloads, FindMails, FindOutboxDepth, HasDueJob, MarkDead, MarkRetry, MarkSent,
     MarkUnreadable, OutboxDepth, ReEncryptOutbox, ReEncrypted, RecordOutcomes, ReleaseAllClaims,

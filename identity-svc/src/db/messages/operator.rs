@@ -1,29 +1,59 @@
 //! What only the operator may do.
 
+use std::fmt;
+
 use diesel::QueryResult;
 use shared::secret::Secret;
 
 use crate::db::connection::DbConnection;
 use crate::db::queries::sessions;
-use crate::db::queries::users::{self, User};
+use crate::db::queries::users;
 use crate::db::{DbMessage, Mode};
 
-/// Finds an account by username or, when nobody has that name, by address.
+/// Finds usernames that are another account's address, from before that was refused.
 #[derive(Clone, Debug)]
-pub struct FindUserByName {
-    pub username_key: String,
-    pub email_key: String,
+pub struct FindAmbiguousNames {
+    pub limit: i64,
 }
 
-impl DbMessage for FindUserByName {
-    type Output = Option<User>;
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AmbiguousName {
+    pub name: String,
+    /// Whose username it is.
+    pub username_of: i64,
+    /// Whose address it is.
+    pub email_of: i64,
+}
+
+impl fmt::Display for AmbiguousName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            username_of,
+            email_of,
+        } = self;
+        write!(
+            f,
+            "{name} is the username of account {username_of} and the address of account {email_of}"
+        )
+    }
+}
+
+impl DbMessage for FindAmbiguousNames {
+    type Output = Vec<AmbiguousName>;
     const MODE: Mode = Mode::Read;
 
-    fn run(&self, connection: &mut DbConnection) -> QueryResult<Option<User>> {
-        match users::find_by_username(connection, &self.username_key)? {
-            Some(user) => Ok(Some(user)),
-            None => users::find_by_email(connection, &self.email_key),
-        }
+    fn run(&self, connection: &mut DbConnection) -> QueryResult<Vec<AmbiguousName>> {
+        let found = users::find_ambiguous_names(connection, self.limit)?;
+        let names = found
+            .into_iter()
+            .map(|(name, username_of, email_of)| AmbiguousName {
+                name,
+                username_of,
+                email_of,
+            });
+        Ok(names.collect())
     }
 }
 

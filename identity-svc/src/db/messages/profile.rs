@@ -5,6 +5,7 @@ use diesel::QueryResult;
 use crate::db::connection::DbConnection;
 use crate::db::queries::users::{self, Profile, User};
 use crate::db::{DbMessage, Mode};
+use crate::domain::username;
 
 /// Finds an account by its number.
 #[derive(Clone, Debug)]
@@ -45,15 +46,20 @@ impl DbMessage for UpdateProfile {
         let Some(user) = users::find_and_lock(connection, self.user_id)? else {
             return Ok(UpdatedProfile::UserGone);
         };
-        let (username, username_key) = match &self.username {
-            Some((username, key)) => (username, key),
+        let (name, username_key) = match &self.username {
+            Some((name, key)) => (name, key),
             None => (&user.username, &user.username_key),
         };
         if users::find_by_username(connection, username_key)?.is_some_and(|other| other.id != user.id) {
             return Ok(UpdatedProfile::UsernameTaken);
         }
+        let is_new = *username_key != user.username_key;
+        let own_email_key = user.email_key.as_deref().unwrap_or_default();
+        if is_new && username::is_another_address(name, own_email_key) {
+            return Ok(UpdatedProfile::UsernameTaken);
+        }
         let profile = Profile {
-            username,
+            username: name,
             username_key,
             first_name: self.first_name.as_ref().unwrap_or(&user.first_name),
             last_name: self.last_name.as_ref().unwrap_or(&user.last_name),

@@ -8,6 +8,7 @@ use crate::db::connection::DbConnection;
 use crate::db::queries::sessions::{self, InsertSession};
 use crate::db::queries::users::{self, InsertUser, User};
 use crate::db::{DbMessage, Mode};
+use crate::domain::{email_address, username};
 use crate::mail_draft::MailDraft;
 
 /// Which unique values of a registration belong to somebody else.
@@ -23,9 +24,10 @@ impl Taken {
     }
 }
 
-/// Looks whether a username and an address are taken.
+/// Looks whether a username and an address are taken. So is a username that is an address, unless it is this one.
 #[derive(Clone, Debug)]
 pub struct FindTaken {
+    pub username: String,
     pub username_key: String,
     pub email_key: String,
 }
@@ -35,15 +37,27 @@ impl DbMessage for FindTaken {
     const MODE: Mode = Mode::Read;
 
     fn run(&self, connection: &mut DbConnection) -> QueryResult<Taken> {
-        find_taken(connection, &self.username_key, &self.email_key)
+        find_taken(connection, &self.username, &self.username_key, &self.email_key)
     }
 }
 
-fn find_taken(connection: &mut DbConnection, username_key: &str, email_key: &str) -> QueryResult<Taken> {
-    let rows = users::find_taken(connection, username_key, email_key)?;
+/// No account's username is another's address. For new names that needs no lock: a username has the form of an address
+/// only if it is the account's own, and addresses are unique. An address that was somebody's username before that was the
+/// rule stays theirs.
+fn find_taken(
+    connection: &mut DbConnection,
+    username: &str,
+    username_key: &str,
+    email_key: &str,
+) -> QueryResult<Taken> {
+    let email_as_username = username::key(email_key);
+    let rows = users::find_taken(connection, [username_key, &email_as_username], email_key)?;
+    let is_username = |key: &str| rows.iter().any(|(username, _)| username == key);
+    let is_email = rows.iter().any(|(_, email)| email.as_deref() == Some(email_key));
+    let has_email = email_address::is_valid(email_key);
     Ok(Taken {
-        username: rows.iter().any(|(username, _)| username == username_key),
-        email: rows.iter().any(|(_, email)| email.as_deref() == Some(email_key)),
+        username: is_username(username_key) || has_email && username::is_another_address(username, email_key),
+        email: is_email || has_email && is_username(&email_as_username),
     })
 }
 
@@ -103,7 +117,7 @@ impl DbMessage for RegisterUser {
 
     fn run(&self, connection: &mut DbConnection) -> QueryResult<Registered> {
         let user = &self.user;
-        let taken = find_taken(connection, &user.username_key, &user.email)?;
+        let taken = find_taken(connection, &user.username, &user.username_key, &user.email)?;
         if taken.any() {
             return Ok(Registered::Taken(taken));
         }

@@ -87,19 +87,34 @@ pub fn find_by_email(connection: &mut DbConnection, email_key: &str) -> QueryRes
         .optional()
 }
 
-/// Which of a username and an address are taken, in one look.
+/// The names of accounts that have one of two usernames or an address, in one look.
 pub fn find_taken(
     connection: &mut DbConnection,
-    username_key: &str,
+    username_keys: [&str; 2],
     email_key: &str,
 ) -> QueryResult<Vec<(String, Option<String>)>> {
     users::table
         .filter(
             users::username_key
-                .eq(username_key)
+                .eq_any(username_keys)
                 .or(users::email_key.eq(email_key)),
         )
         .select((users::username_key, users::email_key))
+        .load(connection)
+}
+
+/// At most `limit` usernames that are another account's address: the name, whose username it is, and whose address.
+pub fn find_ambiguous_names(
+    connection: &mut DbConnection,
+    limit: i64,
+) -> QueryResult<Vec<(String, i64, i64)>> {
+    let other = diesel::alias!(users as other);
+    users::table
+        .inner_join(other.on(other.field(users::email_key).eq(users::username_key.nullable())))
+        .filter(other.field(users::id).ne(users::id))
+        .order(users::id)
+        .limit(limit)
+        .select((users::username_key, users::id, other.field(users::id)))
         .load(connection)
 }
 

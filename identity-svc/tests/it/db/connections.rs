@@ -30,6 +30,7 @@ async fn no_request_fails_because_all_connections_have_died() {
         cut_connections(&setup.database);
         let reads = (0..40).map(|_| {
             db.call(FindTaken {
+                username: "ann".to_owned(),
                 username_key: "ann".to_owned(),
                 email_key: "ann".to_owned(),
             })

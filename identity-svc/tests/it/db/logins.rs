@@ -1,6 +1,6 @@
 use identity_svc::db::messages::{
-    ClearLoginFailures, FindLogin, FindLoginWait, Login, LoginLimit, OpenSession, OpenedSession,
-    RecordLoginFailure, SetActive,
+    Attempt, FindLogin, GiveBackAttempt, Login, LoginLimit, OpenSession, OpenedSession, ReserveAttempt,
+    SetActive, SettleAttempt, User,
 };
 
 use super::{count_of, register, secret, session, start};
@@ -8,26 +8,35 @@ use crate::support::{START_MS, Setup, on_both_databases};
 
 on_both_databases!(
     a_name_finds_accounts_by_username_and_by_address,
-    simultaneous_failures_are_all_counted,
+    of_forty_simultaneous_tries_as_many_pass_as_may_fail,
     failures_are_forgotten_after_an_hour_or_a_login,
+    a_try_that_is_given_back_does_not_count,
+    an_account_clears_no_name_but_its_own,
     no_session_opens_for_a_changed_or_inactive_account,
 );
 
 const LIMIT: LoginLimit = LoginLimit { free_failures: 3 };
 
-fn find(login: Login) -> FindLogin {
-    FindLogin {
-        login,
-        address: "192.0.2.1".to_owned(),
-        limit: LIMIT,
-        now_ms: START_MS,
+/// A name that may be a username or an address.
+fn by_name(text: &str) -> Login {
+    Login::Username {
+        username_key: text.to_owned(),
+        email_key: text.to_owned(),
     }
 }
 
-fn failure(account: &str, now_ms: i64) -> RecordLoginFailure {
-    RecordLoginFailure {
-        account: account.to_owned(),
-        address: "192.0.2.1".to_owned(),
+fn by_email(text: &str) -> Login {
+    Login::Email(text.to_owned())
+}
+
+fn attempt(login: &Login) -> Attempt {
+    Attempt::at_login(login, "192.0.2.1")
+}
+
+fn reserve(login: &Login, now_ms: i64) -> ReserveAttempt {
+    ReserveAttempt {
+        attempt: attempt(login),
+        limit: LIMIT,
         now_ms,
     }
 }
@@ -35,65 +44,110 @@ fn failure(account: &str, now_ms: i64) -> RecordLoginFailure {
 async fn a_name_finds_accounts_by_username_and_by_address(setup: Setup) {
     let db = start(&setup);
     let (ann, _) = register(&db, "ann").await;
-    // Somebody's username is another one's address.
+    // Somebody's username is another one's address, as in accounts from before that was refused.
     let (bob, _) = register(&db, "ann@example.org").await;
-    let by_name = |text: &str| Login::Username {
-        username_key: text.to_owned(),
-        email_key: text.to_owned(),
-    };
     let ids = async |login| -> Vec<i64> {
-        let found = db.call(find(login)).await.unwrap();
-        found.candidates.iter().map(|user| user.id).collect()
+        let found = db.call(FindLogin { login }).await.unwrap();
+        found.iter().map(|user: &User| user.id).collect()
     };
     assert_eq!(ids(by_name("ann")).await, [ann.id]);
     assert_eq!(ids(by_name("ann@example.org")).await, [bob.id, ann.id]);
-    assert_eq!(ids(Login::Email("ann@example.org".to_owned())).await, [ann.id]);
+    assert_eq!(ids(by_email("ann@example.org")).await, [ann.id]);
     assert_eq!(ids(by_name("nobody")).await, [0; 0]);
-    let known = db.call(find(by_name("ann"))).await.unwrap();
-    assert_eq!(known.account, format!("user:{}", ann.id));
-    let unknown = db.call(find(by_name("nobody"))).await.unwrap();
-    assert_eq!(unknown.account, "name:nobody");
 }
 
-async fn simultaneous_failures_are_all_counted(setup: Setup) {
+async fn of_forty_simultaneous_tries_as_many_pass_as_may_fail(setup: Setup) {
     let db = start(&setup);
-    let messages = (0..40).map(|_| failure("user:7", START_MS)).collect();
-    count_of(&db, messages, |()| true).await;
-    let counted = "SELECT CAST(failure_count AS BIGINT) FROM login_failures";
-    assert_eq!(setup.database.number(counted), 40);
+    for login in [by_name("ann"), by_name("ann@example.org")] {
+        let passes = async |now_ms| {
+            let messages = (0..40).map(|_| reserve(&login, now_ms)).collect();
+            count_of(&db, messages, Option::is_none).await
+        };
+        assert_eq!(passes(START_MS).await, 3, "{login:?}");
+        assert_eq!(passes(START_MS + 29_999).await, 0, "{login:?}");
+        assert_eq!(
+            passes(START_MS + 30_000).await,
+            1,
+            "the waiting is over: {login:?}"
+        );
+        assert_eq!(
+            passes(START_MS + 60_000).await,
+            0,
+            "the next waiting is twice as long: {login:?}"
+        );
+    }
 }
 
 async fn failures_are_forgotten_after_an_hour_or_a_login(setup: Setup) {
     let db = start(&setup);
     let (ann, _) = register(&db, "ann").await;
-    let account = format!("user:{}", ann.id);
-    let wait = async |now_ms| {
-        let message = FindLoginWait {
-            user_id: ann.id,
-            address: "192.0.2.1".to_owned(),
-            limit: LIMIT,
-            now_ms,
-        };
-        db.call(message).await.unwrap().1
-    };
+    let login = by_name("ann");
+    let wait = async |now_ms| db.call(reserve(&login, now_ms)).await.unwrap();
     for _ in 0..3 {
         assert_eq!(wait(START_MS).await, None);
-        db.call(failure(&account, START_MS)).await.unwrap();
     }
     assert_eq!(wait(START_MS).await, Some(30_000));
     let later = START_MS + 3_600_001;
-    db.call(failure(&account, later)).await.unwrap();
-    assert_eq!(wait(later).await, None, "the count has begun anew");
-    for _ in 0..2 {
-        db.call(failure(&account, later)).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(wait(later).await, None, "the count has begun anew");
     }
     assert_eq!(wait(later).await, Some(30_000));
-    let clear = ClearLoginFailures {
-        account,
-        address: "192.0.2.1".to_owned(),
+    let open = OpenSession {
+        user_id: ann.id,
+        checked_password: secret("old-encoding"),
+        rehashed_password: None,
+        session: session("a"),
+        attempt: Some(attempt(&login)),
+        now_ms: later,
     };
-    db.call(clear).await.unwrap();
+    assert_eq!(db.call(open).await, Ok(OpenedSession::Open));
     assert_eq!(wait(later).await, None);
+}
+
+async fn a_try_that_is_given_back_does_not_count(setup: Setup) {
+    let db = start(&setup);
+    let login = by_name("ann@example.org");
+    for _ in 0..5 {
+        assert_eq!(db.call(reserve(&login, START_MS)).await, Ok(None));
+        let attempt = attempt(&login);
+        db.call(GiveBackAttempt { attempt }).await.unwrap();
+    }
+}
+
+async fn an_account_clears_no_name_but_its_own(setup: Setup) {
+    let db = start(&setup);
+    let (ann, _) = register(&db, "ann").await;
+    let (decoy, _) = register(&db, "ann@example.org").await;
+    let login = by_name("ann@example.org");
+    // The decoy's owner logs in between the guesses.
+    for at in 0..2 {
+        assert_eq!(db.call(reserve(&login, START_MS)).await, Ok(None), "{at}");
+        let settle = SettleAttempt {
+            attempt: attempt(&login),
+            user: decoy.clone(),
+        };
+        assert_eq!(db.call(reserve(&login, START_MS)).await, Ok(None), "{at}");
+        db.call(settle).await.unwrap();
+    }
+    assert_eq!(
+        db.call(reserve(&login, START_MS)).await,
+        Ok(None),
+        "the third guess"
+    );
+    for login in [&login, &by_email("ann@example.org")] {
+        assert_eq!(
+            db.call(reserve(login, START_MS)).await,
+            Ok(Some(30_000)),
+            "{login:?}"
+        );
+    }
+    let settle = SettleAttempt {
+        attempt: attempt(&by_email("ann@example.org")),
+        user: ann,
+    };
+    db.call(settle).await.unwrap();
+    let by_email = by_email("ann@example.org");
+    assert_eq!(db.call(reserve(&by_email, START_MS)).await, Ok(None));
 }
 
 async fn no_session_opens_for_a_changed_or_inactive_account(setup: Setup) {
@@ -104,6 +158,7 @@ async fn no_session_opens_for_a_changed_or_inactive_account(setup: Setup) {
         checked_password: secret(checked),
         rehashed_password: rehashed.map(secret),
         session: session(sid),
+        attempt: None,
         now_ms: START_MS,
     };
     assert_eq!(

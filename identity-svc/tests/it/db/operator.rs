@@ -1,5 +1,5 @@
 use identity_svc::db::messages::{
-    CheckDatabase, DeleteUser, FindSession, FindUser, FindUserByName, ImportPassword, SessionState,
+    CheckDatabase, DeleteUser, FindLogin, FindSession, FindUser, ImportPassword, Login, SessionState,
     UpdateProfile, UpdatedProfile,
 };
 
@@ -36,15 +36,11 @@ async fn an_imported_hash_changes_nothing_else(setup: Setup) {
         now_ms: START_MS,
     };
     db.call(import).await.unwrap();
-    let by_name = |name: &str| FindUserByName {
-        username_key: name.to_owned(),
-        email_key: name.to_owned(),
-    };
     for name in ["ann", "ann@example.org"] {
-        let found = db.call(by_name(name)).await.unwrap().unwrap();
-        assert_eq!((found.id, found.password.as_str()), (ann.id, "imported"));
+        let login = Login::by_name(name);
+        let found = db.call(FindLogin { login }).await.unwrap();
+        assert_eq!((found[0].id, found[0].password.as_str()), (ann.id, "imported"));
     }
-    assert!(db.call(by_name("bob")).await.unwrap().is_none());
     let found = db.call(FindSession { sid }).await.unwrap().unwrap();
     assert!(matches!(found.state, SessionState::Live { .. }));
 }

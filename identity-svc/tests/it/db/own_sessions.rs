@@ -26,6 +26,7 @@ async fn open(db: &Db, user: &User, sid: &str, now_ms: i64) {
         checked_password: secret("old-encoding"),
         rehashed_password: None,
         session,
+        attempt: None,
         now_ms,
     };
     assert_eq!(db.call(message).await, Ok(OpenedSession::Open));

@@ -84,6 +84,7 @@ async fn of_simultaneous_changes_one_wins_and_ends_the_other_sessions(setup: Set
         checked_password: secret("old-encoding"),
         rehashed_password: None,
         session: session("second"),
+        attempt: None,
         now_ms: START_MS,
     };
     assert_eq!(db.call(open).await, Ok(OpenedSession::Open));
@@ -169,6 +170,7 @@ async fn a_login_with_the_old_password_does_not_outlive_a_change_at_the_same_tim
                 checked_password: secret("old-encoding"),
                 rehashed_password: None,
                 session: session(&format!("s{round}-{at}")),
+                attempt: None,
                 now_ms: START_MS,
             })
         }));

@@ -31,7 +31,7 @@ const HOT: [&str; 15] = [
     "SELECT * FROM users WHERE username_key = 'n7'",
     "SELECT * FROM users WHERE email_key = 'e7'",
     "SELECT * FROM users WHERE uid = 'u7'",
-    "SELECT * FROM users WHERE username_key = 'n7' OR email_key = 'e7'",
+    "SELECT * FROM users WHERE username_key = ANY('{n7,e7}') OR email_key = 'e7'",
     "SELECT * FROM sessions LEFT JOIN users ON users.id = sessions.user_id WHERE sid = 's7'",
     "UPDATE sessions SET generation = 1 WHERE sid = 's7' AND generation = 0 AND revoked_at_ms IS NULL",
     "UPDATE sessions SET revoked_at_ms = 1 WHERE user_id = 7 AND revoked_at_ms IS NULL AND sid <> ''",

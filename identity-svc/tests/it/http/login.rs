@@ -1,3 +1,4 @@
+use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::support::{PASSWORD, Setup, on_both_databases};
@@ -12,6 +13,9 @@ on_both_databases!(
     a_profile_that_demands_verification_says_so_after_the_right_password,
     long_and_odd_values_simply_do_not_match,
     failures_make_the_account_wait_from_that_address_only,
+    of_twelve_guesses_at_once_as_many_are_looked_at_as_may_fail,
+    a_username_equal_to_an_address_is_no_way_around_the_waiting,
+    a_name_that_waits_does_not_tell_its_address,
     an_imported_hash_is_replaced_at_the_next_login,
     a_stale_bearer_header_does_not_keep_one_from_logging_in,
 );
@@ -200,6 +204,61 @@ async fn failures_make_the_account_wait_from_that_address_only(setup: Setup) {
         200,
         "a login forgets them"
     );
+}
+
+async fn of_twelve_guesses_at_once_as_many_are_looked_at_as_may_fail(setup: Setup) {
+    let app = setup.with("LOGIN_FAILURES", 5).spawn().await;
+    app.register("ann").await;
+    let guesses = async || {
+        let answers = join_all((0..12).map(|_| app.login("ann", "wrong"))).await;
+        let statuses = answers.iter().map(|answer| answer.status);
+        assert!(statuses.clone().all(|status| status == 400 || status == 429));
+        statuses.filter(|status| *status == 400).count()
+    };
+    assert_eq!(guesses().await, 5);
+    app.advance(30);
+    assert_eq!(guesses().await, 1, "when the waiting is over, one");
+}
+
+async fn a_username_equal_to_an_address_is_no_way_around_the_waiting(setup: Setup) {
+    let app = setup.with("LOGIN_FAILURES", 3).spawn().await;
+    app.register("ann").await;
+    app.try_register("decoy", "decoy@example.org").await;
+    // From before that was refused. Its owner knows its password.
+    app.database.execute(
+        "UPDATE users SET username = 'ann@example.org', username_key = 'ann@example.org' WHERE username = 'decoy'; \
+         UPDATE users SET password = 'md5$NaClNaClNaCl$0f9f0d8b2087bad9c8d35dc5372ec4ce' WHERE username = 'ann'",
+    );
+    for _ in 0..3 {
+        let guess = app.login("ann@example.org", "wrong").await;
+        guess.refuses("non_field_errors", &[FAILED]);
+        let own = app.login("ann@example.org", PASSWORD).await;
+        assert!(own.status == 200 || own.status == 429, "{own:?}");
+    }
+    for field in ["username", "email"] {
+        let body = json!({ field: "ann@example.org", "password": "Brine-lantern-42" });
+        assert_eq!(app.post("login/", body).await.status, 429, "{field}");
+    }
+    assert_eq!(app.login("ann", "Brine-lantern-42").await.status, 200);
+}
+
+async fn a_name_that_waits_does_not_tell_its_address(setup: Setup) {
+    let app = setup.with("LOGIN_FAILURES", 3).spawn().await;
+    app.register("ann").await;
+    app.register("bob").await;
+    for name in ["ann", "ann", "ann", "nobody", "nobody", "nobody"] {
+        app.login(name, "wrong")
+            .await
+            .refuses("non_field_errors", &[FAILED]);
+    }
+    for name in ["ann", "nobody"] {
+        assert_eq!(app.login(name, "wrong").await.status, 429, "{name}");
+    }
+    for address in ["ann@example.org", "bob@example.org"] {
+        app.login(address, "wrong")
+            .await
+            .refuses("non_field_errors", &[FAILED]);
+    }
 }
 
 async fn an_imported_hash_is_replaced_at_the_next_login(setup: Setup) {

@@ -12,6 +12,7 @@ on_both_databases!(
     addresses_have_a_form_and_a_length,
     what_looks_the_same_is_one_account,
     an_address_is_taken_whether_verified_or_not,
+    a_username_that_is_another_address_is_taken,
     password_rules_come_in_two_steps,
     the_last_slash_may_be_left_out,
     a_refusal_changes_nothing,
@@ -169,6 +170,28 @@ async fn what_looks_the_same_is_one_account(setup: Setup) {
             .await
             .refuses("username", &taken);
     }
+}
+
+async fn a_username_that_is_another_address_is_taken(setup: Setup) {
+    let app = setup.spawn().await;
+    app.register("ann").await;
+    // Whether the address has an account makes no difference.
+    for (at, name) in ["ann@example.org", "ＡＮＮ@example.org", "nobody@example.org"]
+        .iter()
+        .enumerate()
+    {
+        let email = format!("bob{at}@example.org");
+        app.try_register(name, &email)
+            .await
+            .refuses("username", &["A user with that username already exists."]);
+        let russian = app.post_ru("registration/", body(name, &email, PASSWORD)).await;
+        russian.refuses("username", &["Пользователь с таким именем уже существует."]);
+    }
+    let own = app.try_register("Bob@Example.org", "bob@example.org").await;
+    assert_eq!(own.status, 201, "one's own address is a good username");
+    assert_eq!(app.login("bob@example.org", PASSWORD).await.status, 200);
+    let answer = app.try_register("bob", "bob@example.org").await;
+    answer.refuses("email", &["User is already registered with this e-mail address."]);
 }
 
 async fn an_address_is_taken_whether_verified_or_not(setup: Setup) {

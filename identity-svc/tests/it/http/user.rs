@@ -3,7 +3,11 @@ use serde_json::{Value, json};
 
 use crate::support::{Body, Setup, on_both_databases};
 
-on_both_databases!(an_owner_sees_and_changes_the_account, nobody_else_does);
+on_both_databases!(
+    an_owner_sees_and_changes_the_account,
+    a_username_that_is_another_address_is_taken,
+    nobody_else_does,
+);
 
 async fn an_owner_sees_and_changes_the_account(setup: Setup) {
     let app = setup.spawn().await;
@@ -42,6 +46,35 @@ async fn an_owner_sees_and_changes_the_account(setup: Setup) {
         .await
         .is(405, json!({"detail": "Method \"POST\" not allowed."}));
     ask(Method::GET, None).await.is(200, user);
+}
+
+async fn a_username_that_is_another_address_is_taken(setup: Setup) {
+    let app = setup.spawn().await;
+    let bearer = format!("Bearer {}", app.register("ann").await.text("access"));
+    app.register("bob").await;
+    let headers = [("authorization", bearer.as_str())];
+    let ask = async |method: Method, name: &str| {
+        let body = Body::Json(json!({ "username": name }));
+        app.send(method, "user/", &headers, body).await
+    };
+    // Whether the address has an account makes no difference.
+    for name in [
+        "bob@example.org",
+        "BOB@example.org",
+        "ｂob@example.org",
+        "nobody@example.org",
+    ] {
+        for method in [Method::PUT, Method::PATCH] {
+            let answer = ask(method, name).await;
+            answer.refuses("username", &["A user with that username already exists."]);
+        }
+    }
+    assert_eq!(ask(Method::PATCH, "Ann@Example.org").await.status, 200);
+    assert_eq!(
+        ask(Method::PUT, "ann@elsewhere").await.status,
+        200,
+        "it is no address"
+    );
 }
 
 async fn nobody_else_does(setup: Setup) {
