@@ -124,7 +124,9 @@ pub async fn serve(mut socket: TcpStream, wire: Rc<Wire>) {
         None => (Stream::Plain(socket), false),
         Some(acceptor) => {
             let handshake = timeout(entrance.deadlines.header, acceptor.accept(socket));
-            let Ok(Ok(stream)) = Box::pin(handshake).await else { return };
+            let Ok(Ok(stream)) = Box::pin(handshake).await else {
+                return;
+            };
             let is_http2 = tls::is_http2(&stream);
             (Stream::Tls(Box::new(stream)), is_http2)
         }

@@ -28,7 +28,10 @@ async fn facts(mut request: Request) -> Response<BoxBody> {
         request.method(),
         request.uri(),
         request.version(),
-        request.headers().get("x-a").map_or("", |value| value.to_str().unwrap()),
+        request
+            .headers()
+            .get("x-a")
+            .map_or("", |value| value.to_str().unwrap()),
         extensions.get::<ClientConnection>().unwrap().address,
         extensions.get::<BodyLength>().unwrap(),
         extensions.contains::<WebSocketUpgrade>(),
@@ -42,8 +45,17 @@ async fn facts(mut request: Request) -> Response<BoxBody> {
 async fn answered(client: &mut Client, request: &str) -> String {
     client.send(request).await;
     let head = client.until("\r\n\r\n").await;
-    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && !head.contains("connection:"), "{head}");
-    let length = head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap();
+    assert!(
+        head.starts_with("HTTP/1.1 200 OK\r\n") && !head.contains("connection:"),
+        "{head}"
+    );
+    let length = head
+        .split("content-length: ")
+        .nth(1)
+        .unwrap()
+        .split("\r\n")
+        .next()
+        .unwrap();
     String::from_utf8(client.exactly(length.parse().unwrap()).await).unwrap()
 }
 
@@ -65,7 +77,10 @@ async fn a_request_arrives_as_it_was_sent() {
             r#"POST /x HTTP/1.1  127.0.0.1 Known(0) false Ok("")"#,
         ),
         (
-            post("Transfer-Encoding: chunked\r\n", "2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\nX: y\r\n\r\n"),
+            post(
+                "Transfer-Encoding: chunked\r\n",
+                "2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\nX: y\r\n\r\n",
+            ),
             r#"POST /x HTTP/1.1  127.0.0.1 Unknown false Ok("hello")"#,
         ),
         (
@@ -81,9 +96,8 @@ async fn a_request_arrives_as_it_was_sent() {
 async fn pipelined_requests_are_answered_in_their_order() {
     let server = serve(Setup::default(), facts);
     let client = &mut Client::connect(&server).await;
-    let three = ["one", "two", "three"].map(|body| {
-        post(&format!("Content-Length: {}\r\n", body.len()), body)
-    });
+    let three =
+        ["one", "two", "three"].map(|body| post(&format!("Content-Length: {}\r\n", body.len()), body));
     client.send(three.concat()).await;
     for body in ["one", "two", "three"] {
         client.until(&format!("Ok(\"{body}\")")).await;
@@ -94,7 +108,10 @@ async fn pipelined_requests_are_answered_in_their_order() {
 async fn what_is_no_request_is_rejected_and_the_connection_ends() {
     for (bytes, status) in [
         ("GET /x HTTP/1.1\nHost: a\r\n\r\n", 400),
-        ("GET /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", 400),
+        (
+            "GET /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
+            400,
+        ),
         ("GET /x HTTP/3.0\r\nHost: a\r\n\r\n", 505),
         ("BREW1 /x HTTP/1.1\r\nHost: a\r\n\r\n", 501),
     ] {
@@ -114,12 +131,18 @@ async fn a_broken_body_is_an_error_and_ends_the_connection() {
     let server = serve(Setup::default(), facts);
     let mut client = Client::connect(&server).await;
     client
-        .send(post("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n5 \r\nworld\r\n"))
+        .send(post(
+            "Transfer-Encoding: chunked\r\n",
+            "5\r\nhello\r\n5 \r\nworld\r\n",
+        ))
         .await;
     client.send(GET).await;
     let (text, _) = client.rest().await;
     assert!(text.contains("connection: close\r\n"), "{text}");
-    assert!(text.ends_with("Err(BadRequest(\"the body is broken or incomplete\"))"), "{text}");
+    assert!(
+        text.ends_with("Err(BadRequest(\"the body is broken or incomplete\"))"),
+        "{text}"
+    );
 }
 
 #[actix_web::test]
@@ -152,14 +175,38 @@ async fn responses_end_as_their_length_says() {
     });
     let date = "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
     for (line, expected) in [
-        ("GET /whole HTTP/1.1", format!("200 OK\r\n{date}content-length: 5\r\nconnection: close\r\n\r\nwhole")),
-        ("HEAD /whole HTTP/1.1", format!("200 OK\r\n{date}content-length: 5\r\nconnection: close\r\n\r\n")),
-        ("HEAD /said HTTP/1.1", format!("200 OK\r\n{date}content-length: 77\r\nconnection: close\r\n\r\n")),
-        ("GET /sized HTTP/1.1", format!("200 OK\r\n{date}content-length: 5\r\nconnection: close\r\n\r\nabcde")),
-        ("GET /short HTTP/1.1", format!("200 OK\r\n{date}content-length: 6\r\nconnection: close\r\n\r\nabcde")),
-        ("GET /none HTTP/1.1", format!("204 No Content\r\n{date}connection: close\r\n\r\n")),
-        ("GET /closes HTTP/1.1", format!("200 OK\r\n{date}content-length: 3\r\nconnection: close\r\n\r\nbye")),
-        ("GET /streamed HTTP/1.0", format!("200 OK\r\n{date}connection: close\r\n\r\nabcde")),
+        (
+            "GET /whole HTTP/1.1",
+            format!("200 OK\r\n{date}content-length: 5\r\nconnection: close\r\n\r\nwhole"),
+        ),
+        (
+            "HEAD /whole HTTP/1.1",
+            format!("200 OK\r\n{date}content-length: 5\r\nconnection: close\r\n\r\n"),
+        ),
+        (
+            "HEAD /said HTTP/1.1",
+            format!("200 OK\r\n{date}content-length: 77\r\nconnection: close\r\n\r\n"),
+        ),
+        (
+            "GET /sized HTTP/1.1",
+            format!("200 OK\r\n{date}content-length: 5\r\nconnection: close\r\n\r\nabcde"),
+        ),
+        (
+            "GET /short HTTP/1.1",
+            format!("200 OK\r\n{date}content-length: 6\r\nconnection: close\r\n\r\nabcde"),
+        ),
+        (
+            "GET /none HTTP/1.1",
+            format!("204 No Content\r\n{date}connection: close\r\n\r\n"),
+        ),
+        (
+            "GET /closes HTTP/1.1",
+            format!("200 OK\r\n{date}content-length: 3\r\nconnection: close\r\n\r\nbye"),
+        ),
+        (
+            "GET /streamed HTTP/1.0",
+            format!("200 OK\r\n{date}connection: close\r\n\r\nabcde"),
+        ),
         (
             "GET /streamed HTTP/1.1",
             format!(
@@ -168,7 +215,9 @@ async fn responses_end_as_their_length_says() {
         ),
     ] {
         let mut client = Client::connect(&server).await;
-        client.send(format!("{line}\r\nHost: a\r\nConnection: close\r\n\r\n")).await;
+        client
+            .send(format!("{line}\r\nHost: a\r\nConnection: close\r\n\r\n"))
+            .await;
         let (text, end) = client.rest().await;
         assert_eq!(text, format!("HTTP/1.1 {expected}"), "{line}");
         // Only what is short of its length is not told by an end in order.

@@ -5,11 +5,11 @@ use std::time::Duration;
 use actix_http::body::BoxBody;
 use actix_http::{Request, Response, StatusCode};
 use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::support::{Client, Endless, Setup, Work, forever, ok, read, serve, soon, streamed};
-use crate::server::connection::{self, Deadlines};
+use crate::server::connection::Deadlines;
 use crate::server::pace::Pace;
 
 const GET: &str = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -66,7 +66,7 @@ async fn the_work_ends_when_its_client_is_gone() {
             let mut client = Client::connect(&server).await;
             client.send(&request).await;
             work.until(|work| work.begun() > before).await;
-            if resets { client.reset() } else { drop(client) }
+            client.leave(resets);
             work.until(|work| work.now() == 0).await;
             assert_eq!(work.begun(), before + 1, "{request}");
         }
@@ -98,14 +98,17 @@ async fn an_early_response_reaches_a_client_that_still_sends() {
         let mut client = Client::connect(&server).await;
         client.send(post(lines, "")).await;
         let piece = match lines.contains("chunked") {
-            true => [b"f424\r\n".as_slice(), &[b'x'; 62500], b"\r\n"].concat(),
+            true => [b"f424\r\n".as_slice(), &vec![b'x'; 62500], b"\r\n"].concat(),
             false => vec![b'x'; 62500],
         };
         for _ in 0..128 {
             client.send(&piece).await;
         }
         let (text, end) = client.rest().await;
-        assert!(text.starts_with("HTTP/1.1 413 ") && text.ends_with("too large"), "{text}");
+        assert!(
+            text.starts_with("HTTP/1.1 413 ") && text.ends_with("too large"),
+            "{text}"
+        );
         assert!(end.is_ok(), "{end:?}");
     }
 }
@@ -129,7 +132,10 @@ async fn a_short_body_that_nobody_wants_is_read_over() {
     let mut client = Client::connect(&server).await;
     for (lines, body) in [
         ("Content-Length: 100000\r\n", "x".repeat(100_000)),
-        ("Transfer-Encoding: chunked\r\n", "1\r\nx\r\n".repeat(10_000) + "0\r\n\r\n"),
+        (
+            "Transfer-Encoding: chunked\r\n",
+            "1\r\nx\r\n".repeat(10_000) + "0\r\n\r\n",
+        ),
     ] {
         client.send(post(lines, "")).await;
         let head = client.until("too large").await;
@@ -149,17 +155,24 @@ async fn a_client_is_told_to_go_on_when_somebody_wants_its_body() {
         }
     });
     let mut client = Client::connect(&server).await;
-    client.send(post("Expect: 100-continue\r\nContent-Length: 3\r\n", "")).await;
+    client
+        .send(post("Expect: 100-continue\r\nContent-Length: 3\r\n", ""))
+        .await;
     assert_eq!(client.until("\r\n\r\n").await, "HTTP/1.1 100 Continue\r\n\r\n");
     client.send("abc").await;
     client.until("\r\n\r\nabc").await;
     // Who sends it unasked is not told.
-    client.send(post("Expect: 100-continue\r\nContent-Length: 3\r\n", "abc")).await;
+    client
+        .send(post("Expect: 100-continue\r\nContent-Length: 3\r\n", "abc"))
+        .await;
     assert!(client.until("\r\n\r\nabc").await.starts_with("HTTP/1.1 200"));
     let unread = "POST /unread HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
     client.send(unread).await;
     let (text, _) = client.rest().await;
-    assert!(text.starts_with("HTTP/1.1 200") && text.contains("connection: close"), "{text}");
+    assert!(
+        text.starts_with("HTTP/1.1 200") && text.contains("connection: close"),
+        "{text}"
+    );
 }
 
 #[actix_web::test]
@@ -183,11 +196,17 @@ async fn a_later_head_has_its_own_time() {
 
 #[actix_web::test]
 async fn a_head_that_drips_is_cut() {
-    let server = serve(with_deadlines(|deadlines| deadlines.header = SHORT), |_| async { ok("") });
+    let server = serve(with_deadlines(|deadlines| deadlines.header = SHORT), |_| async {
+        ok("")
+    });
     for (start, drop, is_told) in [
         ("GET /x HTTP/1.1\r\nX: ", "a", true),
         // A later one.
-        ("GET /x HTTP/1.1\r\nHost: a\r\n\r\nGET /x HTTP/1.1\r\nX: ", "a", true),
+        (
+            "GET /x HTTP/1.1\r\nHost: a\r\n\r\nGET /x HTTP/1.1\r\nX: ",
+            "a",
+            true,
+        ),
         // Empty lines before a head are ignored, but not for ever.
         ("\r\n", "\r\n", false),
         ("GET /x HTTP/1.1\r\nHost: a\r\n\r\n\r\n", "\r\n", false),
@@ -296,67 +315,6 @@ async fn a_quiet_response_waits_for_nobody() {
 }
 
 #[actix_web::test]
-async fn one_address_has_so_many_connections() {
-    let setup = |trusted_proxies| Setup {
-        per_address: 2,
-        trusted_proxies,
-        ..Setup::default()
-    };
-    let server = serve(setup(""), |_| async { ok("") });
-    let mut clients = Vec::new();
-    for _ in 0..2 {
-        let mut client = Client::connect(&server).await;
-        client.send(GET).await;
-        client.until("HTTP/1.1 200").await;
-        clients.push(client);
-    }
-    let (text, _) = Client::connect(&server).await.rest().await;
-    assert_eq!(text, "");
-    assert!(server.metrics.text().contains("refused_total 1"), "{}", server.metrics.text());
-    // A place is free again when its connection ends.
-    let mut leaving = clients.pop().unwrap();
-    leaving.socket.shutdown().await.unwrap();
-    assert!(leaving.rest().await.1.is_ok());
-    let mut client = Client::connect(&server).await;
-    client.send(GET).await;
-    client.until("HTTP/1.1 200").await;
-
-    let server = serve(setup("127.0.0.1"), |_| async { ok("") });
-    let mut clients = Vec::new();
-    for _ in 0..5 {
-        let mut client = Client::connect(&server).await;
-        client.send(GET).await;
-        client.until("HTTP/1.1 200").await;
-        clients.push(client);
-    }
-}
-
-#[actix_web::test]
-async fn a_stop_lets_a_request_finish_and_closes_idle_connections() {
-    let work = Work::default();
-    let app = work.clone();
-    let server = serve(Setup::default(), move |mut request| {
-        let working = app.begin();
-        async move {
-            let body = read(request.take_payload()).await.unwrap();
-            drop(working);
-            ok(body)
-        }
-    });
-    let mut idle = Client::connect(&server).await;
-    idle.send(GET).await;
-    idle.until("\r\n\r\n").await;
-    let mut busy = Client::connect(&server).await;
-    busy.send(post("Content-Length: 3\r\n", "ab")).await;
-    work.until(|work| work.now() == 1).await;
-    server.shutdown.trigger();
-    assert!(idle.rest().await.1.is_ok());
-    busy.send("c").await;
-    let (text, end) = busy.rest().await;
-    assert!(text.contains("connection: close") && text.ends_with("abc") && end.is_ok(), "{text}");
-}
-
-#[actix_web::test]
 async fn a_body_that_outlives_its_exchange_ends_in_an_error() {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let sender = std::cell::Cell::new(Some(sender));
@@ -377,15 +335,4 @@ async fn a_body_that_outlives_its_exchange_ends_in_an_error() {
     client.until("\r\n\r\n").await;
     drop(client);
     soon(receiver).await.unwrap();
-}
-
-#[actix_web::test]
-async fn an_idle_connection_is_small() {
-    let server = serve(Setup::default(), |_| async { ok("") });
-    let client = Client::connect(&server).await;
-    let wire = server.wire.clone();
-    let task = connection::serve(client.socket, wire);
-    let bytes = std::mem::size_of_val(&task);
-    assert!(bytes <= 2048, "{bytes}");
-    assert!(task.now_or_never().is_none());
 }

@@ -41,6 +41,7 @@ pub struct Server {
 }
 
 /// What a test may want to be different.
+#[derive(Clone, Copy)]
 pub struct Setup {
     pub deadlines: Deadlines,
     pub per_address: usize,
@@ -117,9 +118,7 @@ pub fn ok(body: impl Into<Bytes>) -> Response<BoxBody> {
     Response::with_body(StatusCode::OK, BoxBody::new(body.into()))
 }
 
-pub fn streamed(
-    pieces: impl Stream<Item = Result<Bytes, PayloadError>> + 'static,
-) -> Response<BoxBody> {
+pub fn streamed(pieces: impl Stream<Item = Result<Bytes, PayloadError>> + 'static) -> Response<BoxBody> {
     let pieces: Pin<Box<dyn Stream<Item = _>>> = Box::pin(pieces);
     Response::with_body(StatusCode::OK, BoxBody::new(BodyStream::new(pieces)))
 }
@@ -207,7 +206,9 @@ impl Stream for Endless {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.piece.clone().map_or(Poll::Pending, |piece| Poll::Ready(Some(Ok(piece))))
+        self.piece
+            .clone()
+            .map_or(Poll::Pending, |piece| Poll::Ready(Some(Ok(piece))))
     }
 }
 
@@ -249,7 +250,7 @@ impl Client {
 
     /// Reads more; `false` at the end.
     async fn more(&mut self) -> std::io::Result<bool> {
-        let mut space = [0; 65536];
+        let mut space = vec![0; 65536];
         let bytes = soon(self.socket.read(&mut space)).await?;
         self.input.extend_from_slice(&space[..bytes]);
         Ok(bytes > 0)
@@ -258,7 +259,10 @@ impl Client {
     /// What comes until `end`, which is included.
     pub async fn until(&mut self, end: &str) -> String {
         loop {
-            let found = self.input.windows(end.len()).position(|part| part == end.as_bytes());
+            let found = self
+                .input
+                .windows(end.len())
+                .position(|part| part == end.as_bytes());
             if let Some(position) = found {
                 let rest = self.input.split_off(position + end.len());
                 let text = std::mem::replace(&mut self.input, rest);
@@ -270,11 +274,23 @@ impl Client {
 
     /// Exactly so many bytes.
     pub async fn exactly(&mut self, bytes: usize) -> Vec<u8> {
+        self.exactly_or_end(bytes).await.expect("it ends before")
+    }
+
+    /// As [`Client::exactly`]; `None` when the connection is over before.
+    pub async fn exactly_or_end(&mut self, bytes: usize) -> Option<Vec<u8>> {
         while self.input.len() < bytes {
-            assert!(self.more().await.unwrap(), "it ends after {} bytes", self.input.len());
+            if !self.more().await.unwrap_or(false) {
+                return None;
+            }
         }
         let rest = self.input.split_off(bytes);
-        std::mem::replace(&mut self.input, rest)
+        Some(std::mem::replace(&mut self.input, rest))
+    }
+
+    /// Sends unless the connection is over.
+    pub async fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.socket.write_all(bytes).await.is_ok()
     }
 
     /// Everything until the end of the connection, and how that ends.
@@ -293,8 +309,10 @@ impl Client {
         String::from_utf8_lossy(&self.input).into_owned()
     }
 
-    /// Leaves without a word.
-    pub fn reset(self) {
-        self.socket.set_zero_linger().unwrap();
+    /// Closes the connection, in order or by a reset.
+    pub fn leave(self, resets: bool) {
+        if resets {
+            self.socket.set_zero_linger().unwrap();
+        }
     }
 }
