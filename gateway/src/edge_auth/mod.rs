@@ -6,6 +6,7 @@ mod identity_client;
 pub mod key_set;
 mod refusal;
 pub mod revocations;
+mod session;
 mod token_cache;
 mod verify;
 
@@ -14,19 +15,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix_http::header::HeaderMap;
 use bytes::Bytes;
 use shared::clock::Clock;
 use shared::jwt::{Claims, TokenError, TokenType, peek};
 use shared::metrics::{Counter, Registry};
 
 pub use bearer::bearer_token;
-pub use forward::{forward_answer, is_forward_path};
+pub use forward::{FORWARD_PATHS, forward};
 pub use identity_client::IdentityClient;
 pub use refusal::Refusal;
+pub use session::Session;
 pub use verify::{EdgeVerify, verified};
 
 use crate::http1::request_head::is_field_value;
-use crate::message::Fields;
 use key_set::KeySet;
 use revocations::Revocations;
 use token_cache::TokenCache;
@@ -40,6 +42,8 @@ pub struct Caller {
     pub user_id: Bytes,
     /// None in tokens of a former Django site.
     pub session_id: Option<Bytes>,
+    /// When the token expires.
+    pub expires_at_seconds: i64,
 }
 
 /// What becomes of tokens while the list of ended sessions is too old to be relied on.
@@ -121,10 +125,20 @@ impl Checker {
     ///
     /// # Errors
     /// Why the token is refused.
-    pub async fn check(&self, fields: &Fields) -> Result<Option<Rc<Caller>>, Refusal> {
-        match bearer_token(fields)? {
+    pub async fn check(&self, headers: &HeaderMap) -> Result<Option<Rc<Caller>>, Refusal> {
+        match bearer_token(headers)? {
             Some(token) => self.check_token(token).await.map(Some),
             None => Ok(None),
+        }
+    }
+
+    /// The session of `caller`, for what outlives its request.
+    pub fn session(&self, caller: &Caller) -> Session {
+        Session {
+            id: caller.session_id.clone(),
+            expires_at_seconds: caller.expires_at_seconds,
+            revocations: self.shared.revocations.clone(),
+            clock: self.shared.clock.clone(),
         }
     }
 
@@ -198,6 +212,7 @@ impl Checker {
         let caller = Caller {
             user_id: printable(user_id)?,
             session_id: claims.sid.map(printable).transpose()?,
+            expires_at_seconds: claims.exp.unwrap_or(0),
         };
         Ok(Checked {
             caller: Rc::new(caller),

@@ -61,6 +61,7 @@ mod tests {
             caller: Rc::new(Caller {
                 user_id: Bytes::from_static(b"1"),
                 session_id: None,
+                expires_at_seconds: 0,
             }),
             expires_at_seconds: 0,
             asked_until: None,

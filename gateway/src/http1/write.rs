@@ -6,8 +6,6 @@ use actix_http::header::{
 };
 use bytes::{BufMut, BytesMut};
 
-use crate::message::Field;
-
 /// What a response's head says of the message itself, and of the connection.
 #[derive(Debug)]
 pub struct ResponseLines<'a> {
@@ -57,10 +55,6 @@ fn header_lines(out: &mut BytesMut, headers: &HeaderMap) {
 /// Fields that only who writes a message to a connection can know.
 pub fn is_of_the_connection(name: &HeaderName) -> bool {
     [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE].contains(name)
-}
-
-pub fn write_field(out: &mut BytesMut, field: &Field) {
-    line(out, &field.name, &field.value);
 }
 
 /// One header line. The value must hold what a field's value may hold.

@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Auth, IDENTITY_PREFIXES, PAGES_PREFIX, is_plain};
-use crate::upstream::UpstreamUrl;
+use super::address_rules::AddressRules;
+use super::header_rules::{self, HeaderRules};
+use super::host::HostPattern;
+use super::{Auth, CanonicalPath, IDENTITY_PREFIXES, NearSpellings, PAGES_PREFIX, route_name};
+use crate::client_address::parse_network;
+use crate::upstream::{ClientCertificate, UpstreamTls, UpstreamUrl};
 
 /// How long an answer may pause: long enough for server-sent events, whose senders comment every so often.
 const DEFAULT_PAUSE_SECONDS: u64 = 300;
@@ -28,9 +33,15 @@ pub struct RoutesFile {
 /// What it says of one route.
 #[derive(Clone, Debug)]
 pub struct RouteSettings {
+    pub host: Option<HostPattern>,
     pub prefix: String,
     pub upstreams: Vec<UpstreamUrl>,
+    pub upstream_tls: Option<Arc<UpstreamTls>>,
     pub auth: Auth,
+    pub addresses: AddressRules,
+    pub near_spellings: NearSpellings,
+    pub preserve_host: bool,
+    pub headers: HeaderRules,
     pub strip_prefix: bool,
     pub timeout: Option<Duration>,
     pub pause: Duration,
@@ -45,9 +56,15 @@ impl RouteSettings {
     /// A route with the defaults of the file.
     pub fn new(prefix: impl Into<String>, upstreams: Vec<UpstreamUrl>) -> Self {
         Self {
+            host: None,
             prefix: prefix.into(),
             upstreams,
+            upstream_tls: None,
             auth: Auth::None,
+            addresses: AddressRules::default(),
+            near_spellings: NearSpellings::default(),
+            preserve_host: false,
+            headers: HeaderRules::default(),
             strip_prefix: false,
             timeout: None,
             pause: Duration::from_secs(DEFAULT_PAUSE_SECONDS),
@@ -57,6 +74,13 @@ impl RouteSettings {
             health_path: None,
             max_in_flight: None,
         }
+    }
+}
+
+impl RouteSettings {
+    /// Host and prefix, as people name a route.
+    pub fn name(&self) -> String {
+        route_name(self.host.as_ref(), &self.prefix)
     }
 }
 
@@ -83,10 +107,24 @@ struct RateClass {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
+    host: Option<Spanned<String>>,
     prefix: Spanned<String>,
     upstreams: Spanned<Vec<Spanned<String>>>,
+    upstream_tls: Option<Spanned<TlsEntry>>,
     #[serde(default)]
     auth: Auth,
+    #[serde(default)]
+    allow: Vec<Spanned<String>>,
+    #[serde(default)]
+    deny: Vec<Spanned<String>>,
+    #[serde(default)]
+    near_spellings: NearSpellings,
+    #[serde(default)]
+    preserve_host: bool,
+    #[serde(default)]
+    request_headers: HeadersEntry,
+    #[serde(default)]
+    response_headers: HeadersEntry,
     #[serde(default)]
     strip_prefix: bool,
     timeout_seconds: Option<Spanned<u64>>,
@@ -96,6 +134,24 @@ struct Entry {
     max_in_flight: Option<Spanned<u64>>,
     rate_class: Option<Spanned<String>>,
     health_path: Option<Spanned<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HeadersEntry {
+    #[serde(default)]
+    set: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    remove: Vec<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsEntry {
+    ca_file: Option<Spanned<PathBuf>>,
+    certificate_file: Option<Spanned<PathBuf>>,
+    key_file: Option<Spanned<PathBuf>>,
+    server_name: Option<Spanned<String>>,
 }
 
 /// # Errors
@@ -130,11 +186,14 @@ pub fn parse(name: &str, text: &str) -> Result<RoutesFile, FileError> {
     }
     for entry in &document.route {
         let route = problems.route(entry, &file.rate_classes);
-        let is_known = file.routes.iter().any(|other| other.prefix == route.prefix);
+        let is_known = file
+            .routes
+            .iter()
+            .any(|other| other.prefix == route.prefix && other.host == route.host);
         if is_known {
             problems.add(
                 &entry.prefix,
-                &format!("there are two routes for {}", route.prefix),
+                &format!("there are two routes for {}", route.name()),
             );
         }
         file.routes.push(route);
@@ -164,10 +223,7 @@ impl Problems<'_> {
     }
 
     fn route(&mut self, entry: &Entry, classes: &BTreeMap<String, usize>) -> RouteSettings {
-        let prefix = entry.prefix.get_ref();
-        if !prefix.starts_with('/') || !is_plain(prefix) || prefix.contains(['?', '#', ' ']) {
-            self.add(&entry.prefix, "a prefix is a path such as /app/, without a query");
-        }
+        let prefix = self.prefix(&entry.prefix);
         let is_taken = |taken: &&&str| {
             let rest = prefix.strip_prefix(taken.trim_end_matches('/'));
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -181,13 +237,13 @@ impl Problems<'_> {
         if entry.upstreams.get_ref().is_empty() {
             self.add(&entry.upstreams, "a route needs an upstream");
         }
-        let mut upstreams = Vec::new();
-        for text in entry.upstreams.get_ref() {
-            match text.get_ref().parse() {
-                Ok(url) => upstreams.push(url),
-                Err(error) => self.add(text, &format!("\"{}\" is {error}", text.get_ref())),
-            }
-        }
+        let (upstreams, upstream_tls) = self.upstreams(entry);
+        let host = entry.host.as_ref().and_then(|host| {
+            let parsed = host.get_ref().parse();
+            parsed
+                .map_err(|error: super::host::BadHost| self.add(host, &error.to_string()))
+                .ok()
+        });
         if let Some(class) = &entry.rate_class
             && !classes.contains_key(class.get_ref())
         {
@@ -201,9 +257,18 @@ impl Problems<'_> {
         }
         let text = |value: &Option<Spanned<String>>| value.as_ref().map(|text| text.get_ref().clone());
         RouteSettings {
-            prefix: prefix.clone(),
+            host,
+            prefix,
             upstreams,
+            upstream_tls,
             auth: entry.auth,
+            addresses: AddressRules {
+                allow: self.networks(&entry.allow),
+                deny: self.networks(&entry.deny),
+            },
+            near_spellings: entry.near_spellings,
+            preserve_host: entry.preserve_host,
+            headers: self.headers(&entry.request_headers, &entry.response_headers),
             strip_prefix: entry.strip_prefix,
             timeout: self.seconds(entry.timeout_seconds.as_ref()),
             pause: self
@@ -217,6 +282,118 @@ impl Problems<'_> {
             rate_class: text(&entry.rate_class),
             health_path: text(&entry.health_path),
         }
+    }
+
+    /// The canonical form of a prefix; letters beyond ASCII may stand for themselves in the file.
+    fn prefix(&mut self, prefix: &Spanned<String>) -> String {
+        let mut ascii = String::new();
+        for byte in prefix.get_ref().bytes() {
+            if byte.is_ascii() {
+                ascii.push(char::from(byte));
+            } else {
+                ascii.push_str(&format!("%{byte:02X}"));
+            }
+        }
+        match CanonicalPath::of(&ascii) {
+            Some(path) => path.as_str().to_owned(),
+            None => {
+                self.add(prefix, "a prefix is a path such as /app/, without a query");
+                prefix.get_ref().clone()
+            }
+        }
+    }
+
+    fn upstreams(&mut self, entry: &Entry) -> (Vec<UpstreamUrl>, Option<Arc<UpstreamTls>>) {
+        let mut upstreams: Vec<UpstreamUrl> = Vec::new();
+        for text in entry.upstreams.get_ref() {
+            match text.get_ref().parse() {
+                Ok(url) => upstreams.push(url),
+                Err(error) => self.add(text, &format!("\"{}\" is {error}", text.get_ref())),
+            }
+        }
+        let tls = entry.upstream_tls.as_ref().map(|tls| {
+            if !upstreams.iter().any(UpstreamUrl::is_tls) {
+                self.add(
+                    tls,
+                    "upstream_tls is for upstreams of https://, and there is none",
+                );
+            }
+            Arc::new(self.tls(tls))
+        });
+        (upstreams, tls)
+    }
+
+    fn tls(&mut self, entry: &Spanned<TlsEntry>) -> UpstreamTls {
+        let tls = entry.get_ref();
+        for file in [&tls.ca_file, &tls.certificate_file, &tls.key_file]
+            .into_iter()
+            .flatten()
+        {
+            if let Err(error) = std::fs::File::open(file.get_ref()) {
+                self.add(
+                    file,
+                    &format!("{} cannot be read: {error}", file.get_ref().display()),
+                );
+            }
+        }
+        let path = |file: &Spanned<PathBuf>| file.get_ref().clone();
+        let client = match (&tls.certificate_file, &tls.key_file) {
+            (Some(certificate), Some(key)) => Some(ClientCertificate {
+                certificate_file: path(certificate),
+                key_file: path(key),
+            }),
+            (None, None) => None,
+            _ => {
+                self.add(entry, "certificate_file and key_file belong together");
+                None
+            }
+        };
+        if let Some(name) = &tls.server_name
+            && rustls_pki_types::ServerName::try_from(name.get_ref().as_str()).is_err()
+        {
+            self.add(name, "server_name is a name such as api.internal, or an address");
+        }
+        UpstreamTls {
+            ca_file: tls.ca_file.as_ref().map(path),
+            client,
+            server_name: tls.server_name.as_ref().map(|name| name.get_ref().clone()),
+        }
+    }
+
+    fn networks(&mut self, texts: &[Spanned<String>]) -> Vec<ipnet::IpNet> {
+        let mut networks = Vec::new();
+        for text in texts {
+            match parse_network(text.get_ref()) {
+                Ok(network) => networks.push(network),
+                Err(error) => self.add(text, &error.to_string()),
+            }
+        }
+        networks
+    }
+
+    fn headers(&mut self, request: &HeadersEntry, response: &HeadersEntry) -> HeaderRules {
+        let mut rules = HeaderRules::default();
+        for (entry, set, remove) in [
+            (request, &mut rules.request_set, &mut rules.request_remove),
+            (response, &mut rules.response_set, &mut rules.response_remove),
+        ] {
+            for (name, value) in &entry.set {
+                let checked = header_rules::checked_name(name).and_then(|name| {
+                    header_rules::checked_value(&name, value.get_ref()).map(|value| (name, value))
+                });
+                match checked {
+                    Ok(pair) => set.push(pair),
+                    Err(reason) => self.add(value, &reason),
+                }
+            }
+            for name in &entry.remove {
+                match header_rules::checked_name(name.get_ref()) {
+                    Ok(checked) => remove.push(checked),
+                    Err(reason) => self.add(name, &reason),
+                }
+            }
+        }
+        rules
     }
 
     fn seconds(&mut self, value: Option<&Spanned<u64>>) -> Option<Duration> {
@@ -274,7 +451,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "routes.toml:2: a prefix is a path such as /app/, without a query\n\
-             routes.toml:5: \"a:2\" is not of the form http://host:port\n\
+             routes.toml:5: \"a:2\" is not of the form http://host:port or https://host:port\n\
              routes.toml:9: /api/auth/ is Gatehouse's own\n\
              routes.toml:10: a route needs an upstream\n\
              routes.toml:11: there is no [rate_class.none]\n\
