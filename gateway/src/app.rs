@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use actix_service::{IntoServiceFactory, ServiceFactory, map_config};
 use actix_web::dev::AppConfig;
-use actix_web::middleware::from_fn;
+use actix_web::guard::fn_guard;
+use actix_web::http::header;
+use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App, web};
 
@@ -21,6 +23,7 @@ use crate::middleware;
 use crate::middleware::request_context::OutermostLayer;
 use crate::proxy::{self, Proxy};
 use crate::request_budget::RateLimit;
+use crate::routes::PAGES_PREFIX;
 use crate::server::app_service::AppService;
 
 /// Handlers that whoever starts the gateway adds to it, under `/dev/`; embedded mode shows its mailbox there.
@@ -48,7 +51,7 @@ pub async fn start(parts: Parts) -> Option<AppService> {
         .wrap(from_fn(middleware::address_rules::check))
         // Yours: .wrap(from_fn(...))
         .configure(handlers)
-        .configure(|config| parts.extra_pages.iter().for_each(|pages| pages(config)))
+        .configure(|config| extra_pages(config, parts.extra_pages.as_ref()))
         .default_service(web::to(proxy::handler));
     let factory = map_config(app.into_factory(), |()| AppConfig::default());
     let Ok(app) = factory.new_service(()).await else {
@@ -64,6 +67,21 @@ pub async fn start(parts: Parts) -> Option<AppService> {
         },
         move |error, client| rejecting.reject(error, client),
     ))
+}
+
+/// A path elsewhere than under `/dev/` is never theirs.
+fn extra_pages(config: &mut ServiceConfig, pages: Option<&ExtraPages>) {
+    let Some(pages) = pages else { return };
+    let headers = DefaultHeaders::new()
+        .add((header::X_FRAME_OPTIONS, "DENY"))
+        .add((header::REFERRER_POLICY, "no-referrer"));
+    let scope = web::scope("")
+        .guard(fn_guard(|request| {
+            request.head().uri.path().starts_with(PAGES_PREFIX)
+        }))
+        .wrap(headers)
+        .configure(|config| pages(config));
+    config.service(scope);
 }
 
 /// What the gateway answers by itself.

@@ -68,7 +68,6 @@ struct Handled<'a> {
     client: ClientConnection,
     started: Instant,
     route: Option<Arc<Route>>,
-    is_page: bool,
     id: HeaderValue,
     /// Of the page that a browser shows.
     page_origin: Option<HeaderValue>,
@@ -110,7 +109,6 @@ impl OutermostLayer {
             client,
             started,
             route: route.clone(),
-            is_page,
             id: id_header,
             page_origin: self.page_origin(request.headers()),
             entry,
@@ -158,7 +156,6 @@ impl OutermostLayer {
             client,
             started,
             route: None,
-            is_page: false,
             id,
             page_origin: None,
             entry,
@@ -200,10 +197,6 @@ impl Handled<'_> {
             HeaderValue::from_static("nosniff"),
         );
         headers.insert(header::HeaderName::from_static(REQUEST_ID), self.id.clone());
-        if self.is_page {
-            set_default(headers, header::X_FRAME_OPTIONS, "DENY");
-            set_default(headers, header::REFERRER_POLICY, "no-referrer");
-        }
         if let Some(value) = &layer.strict_transport_security
             && self.client.is_tls
             && !headers.contains_key(header::STRICT_TRANSPORT_SECURITY)
@@ -245,12 +238,6 @@ fn client_of(request: &Request) -> ClientConnection {
 
 fn header_of(id: &RequestId) -> HeaderValue {
     HeaderValue::from_str(id.as_str()).unwrap_or(HeaderValue::from_static("-"))
-}
-
-fn set_default(headers: &mut HeaderMap, name: header::HeaderName, value: &'static str) {
-    if !headers.contains_key(&name) {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
 }
 
 /// Puts the canonical path in place of the one that was sent, so that whatever reads the request reads the same. Returns

@@ -104,6 +104,29 @@ fn decode(path: &[u8]) -> Option<Vec<u8>> {
     Some(decoded)
 }
 
+/// Decodes what is an escape, once; nothing when there is none.
+pub(super) fn decode_once(path: &[u8]) -> Option<Vec<u8>> {
+    if !has_escape(path) {
+        return None;
+    }
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut parts = path.split(|&byte| byte == b'%');
+    decoded.extend(parts.next()?);
+    for part in parts {
+        match escaped_byte(part) {
+            Some(byte) => {
+                decoded.push(byte);
+                decoded.extend(part.iter().skip(2));
+            }
+            None => {
+                decoded.push(b'%');
+                decoded.extend(part);
+            }
+        }
+    }
+    Some(decoded)
+}
+
 fn has_escape(path: &[u8]) -> bool {
     path.split(|&byte| byte == b'%')
         .skip(1)
@@ -119,6 +142,8 @@ fn escaped_byte(part: &[u8]) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -173,6 +198,38 @@ mod tests {
             ("/v1%2e2/x", "/v1.2/x"),
         ] {
             assert_eq!(CanonicalPath::of(raw).as_deref(), Some(canonical), "{raw}");
+        }
+    }
+
+    fn decoded(path: &str) -> Vec<u8> {
+        decode_once(path.as_bytes()).unwrap_or_else(|| path.as_bytes().to_vec())
+    }
+
+    /// Paths out of what has a meaning in one, and of letters that spell `admin`.
+    fn raw_paths() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "/", "a", "dmin", "%61", "%64min", "%2D", "%2d", ".", "%2e", "%2F", "%5c", "%25", "61", "%",
+            "%c3%a9", "%C3", ":", "%3a", "+", "%2B", "~", "A", ";", "\\", "%00", " ", "?",
+        ]);
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| format!("/{}", pieces.concat()))
+    }
+
+    proptest! {
+        #[test]
+        fn a_canonical_path_is_its_own_canonical_form(raw in raw_paths()) {
+            if let Some(path) = CanonicalPath::of(&raw) {
+                prop_assert_eq!(CanonicalPath::of(&path), Some(path.clone()));
+                prop_assert!(path.bytes().all(|byte| byte.is_ascii_graphic()));
+            }
+        }
+
+        #[test]
+        fn whoever_decodes_it_sees_the_path_that_was_sent(raw in raw_paths()) {
+            if let Some(path) = CanonicalPath::of(&raw) {
+                prop_assert_eq!(decoded(&path), decoded(&raw));
+                let seen = String::from_utf8(decoded(&path)).unwrap();
+                prop_assert!(has_plain_segments(&seen) && seen.matches('/').count() == raw.matches('/').count());
+            }
         }
     }
 }

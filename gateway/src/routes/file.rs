@@ -12,6 +12,7 @@ use toml::Spanned;
 use super::address_rules::AddressRules;
 use super::header_rules::{self, HeaderRules};
 use super::host::HostPattern;
+use super::protection;
 use super::{Auth, CanonicalPath, IDENTITY_PREFIXES, NearSpellings, PAGES_PREFIX, route_name};
 use crate::client_address::parse_network;
 use crate::upstream::{ClientCertificate, UpstreamTls, UpstreamUrl};
@@ -31,7 +32,7 @@ pub struct RoutesFile {
 }
 
 /// What it says of one route.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RouteSettings {
     pub host: Option<HostPattern>,
     pub prefix: String,
@@ -199,6 +200,9 @@ pub fn parse(name: &str, text: &str) -> Result<RoutesFile, FileError> {
         file.routes.push(route);
     }
     if problems.found.is_empty() {
+        problems.contradictions(&document.route, &file.routes);
+    }
+    if problems.found.is_empty() {
         Ok(file)
     } else {
         Err(FileError(problems.found.join("\n")))
@@ -220,6 +224,28 @@ impl Problems<'_> {
     fn add<T>(&mut self, at: &Spanned<T>, reason: &str) {
         let line = self.line(at.span());
         self.found.push(format!("{}:{line}: {reason}", self.name));
+    }
+
+    /// Routes for the same part of a service that do not protect it alike.
+    fn contradictions(&mut self, entries: &[Entry], routes: &[RouteSettings]) {
+        for (weak, strong) in protection::contradictions(routes) {
+            let (Some(at), Some(weak), Some(strong_at), Some(strong)) = (
+                entries.get(weak),
+                routes.get(weak),
+                entries.get(strong),
+                routes.get(strong),
+            ) else {
+                continue;
+            };
+            let reason = format!(
+                "{} leads to what {} (line {}) protects: give both the same auth, allow and deny, or write \
+                 near_spellings = \"open\" there",
+                weak.name(),
+                strong.name(),
+                self.line(strong_at.prefix.span()),
+            );
+            self.add(&at.prefix, &reason);
+        }
     }
 
     fn route(&mut self, entry: &Entry, classes: &BTreeMap<String, usize>) -> RouteSettings {
@@ -459,6 +485,121 @@ mod tests {
              routes.toml:14: only a prefix that ends in / can be stripped\n\
              routes.toml:18: there are two routes for /a"
         );
+    }
+
+    #[test]
+    fn every_option_of_a_route_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let pem = folder.path().join("ca.pem");
+        std::fs::write(&pem, "").unwrap();
+        let pem = pem.display();
+        let file = parse(
+            "routes.toml",
+            &format!(
+                "[[route]]\nhost = \"*.Example.org\"\nprefix = \"/%61/caf\u{e9}/\"\nupstreams = [\"https://a\"]\n\
+                 upstream_tls = {{ ca_file = \"{pem}\", certificate_file = \"{pem}\", key_file = \"{pem}\", server_name = \"b\" }}\n\
+                 preserve_host = true\nallow = [\"10.0.0.0/8\", \"::1\"]\ndeny = [\"10.0.0.1\"]\nnear_spellings = \"open\"\n\
+                 request_headers = {{ set = {{ X-Tenant = \"a\" }}, remove = [\"Cookie\"] }}\n\
+                 response_headers = {{ set = {{ Cache-Control = \"no-store\" }}, remove = [\"Server\"] }}\n"
+            ),
+        )
+        .unwrap();
+        let [route] = file.routes.as_slice() else { panic!() };
+        assert_eq!(route.name(), "*.example.org/a/caf%C3%A9/");
+        assert!(route.preserve_host && route.near_spellings == NearSpellings::Open);
+        assert!(!route.addresses.allows("10.0.0.1".parse().unwrap()));
+        assert!(route.addresses.allows("::1".parse().unwrap()));
+        let tls = route.upstream_tls.as_ref().unwrap();
+        assert_eq!(tls.server_name.as_deref(), Some("b"));
+        assert!(tls.ca_file.is_some() && tls.client.is_some());
+        let (name, value) = route.headers.request_set.first().unwrap();
+        assert_eq!((name.as_str(), value.as_bytes()), ("x-tenant", b"a".as_slice()));
+        assert_eq!(route.headers.request_remove, ["cookie"]);
+        assert_eq!(route.headers.response_remove, ["server"]);
+        assert_eq!(route.headers.response_set.len(), 1);
+    }
+
+    #[test]
+    fn every_wrong_option_is_told_with_its_line() {
+        let error = parse(
+            "routes.toml",
+            "[[route]]\nprefix = \"/a\"\nupstreams = [\"http://a:1\"]\nhost = \"a:80\"\nallow = [\n \"10.0.0.0/33\",\n]\n\
+             request_headers = { set = { Host = \"a\" }, remove = [\"Connection\"] }\n\
+             response_headers = { set = { X-A = \"a\\nb\" } }\n\
+             upstream_tls = { ca_file = \"/no/such\", key_file = \"/no/key\", server_name = \"a b\" }\n",
+        )
+        .unwrap_err()
+        .to_string();
+        let lines: Vec<&str> = error.lines().collect();
+        for (line, reason) in lines.iter().zip([
+            "10: upstream_tls is for upstreams of https://, and there is none",
+            "10: /no/such cannot be read: ",
+            "10: /no/key cannot be read: ",
+            "10: certificate_file and key_file belong together",
+            "10: server_name is a name such as api.internal, or an address",
+            "4: a host is a name such as app.example.org or *.example.org",
+            "6: \"10.0.0.0/33\" is neither an address nor a network",
+            "8: host is kept with preserve_host = true, and no rule can change it",
+            "8: connection belongs to the connection, and no rule can change it",
+            "9: x-a cannot have this value",
+        ]) {
+            assert!(
+                line.starts_with(&format!("routes.toml:{reason}")),
+                "{line}\n{reason}"
+            );
+        }
+        assert_eq!(lines.len(), 10, "{error}");
+    }
+
+    #[test]
+    fn one_host_has_one_route_for_a_prefix() {
+        let text = "[[route]]\nhost = \"a.example\"\nprefix = \"/%61\"\nupstreams = [\"http://a:1\"]\n\
+                    [[route]]\nprefix = \"/a\"\nupstreams = [\"http://a:1\"]\n";
+        assert_eq!(parse("routes.toml", text).unwrap().routes.len(), 2);
+        let same =
+            format!("{text}[[route]]\nhost = \"A.example\"\nprefix = \"/a\"\nupstreams = [\"http://a:1\"]\n");
+        assert_eq!(
+            parse("routes.toml", &same).unwrap_err().to_string(),
+            "routes.toml:10: there are two routes for a.example/a"
+        );
+    }
+
+    #[test]
+    fn two_routes_to_one_part_of_a_service_protect_it_alike() {
+        let text = |first: &str, second: &str| {
+            format!(
+                "[[route]]\nprefix = \"/admin/\"\nupstreams = [\"http://a:1\"]\nauth = \"required\"\n{first}\n\
+                 [[route]]\nprefix = \"/x/\"\nupstreams = [\"http://b:1\"]\n\
+                 [[route]]\n{second}\nupstreams = [\"http://b:1\", \"http://a:1\"]\n"
+            )
+        };
+        for prefix in ["/admin", "/Admin/", "/ADMIN"] {
+            assert_eq!(
+                parse("routes.toml", &text("", &format!("prefix = \"{prefix}\"")))
+                    .unwrap_err()
+                    .to_string(),
+                format!(
+                    "routes.toml:10: {prefix} leads to what /admin/ (line 2) protects: give both the same auth, allow \
+                     and deny, or write near_spellings = \"open\" there"
+                )
+            );
+        }
+        let stripped = text("strip_prefix = true", "prefix = \"/\"");
+        assert!(
+            parse("routes.toml", &stripped).is_err(),
+            "both are all of the service"
+        );
+        for (first, second) in [
+            ("near_spellings = \"open\"", "prefix = \"/admin\""),
+            ("", "auth = \"required\"\nprefix = \"/admin\""),
+            ("", "prefix = \"/\""),
+            ("", "prefix = \"/admin/open/\""),
+        ] {
+            assert!(
+                parse("routes.toml", &text(first, second)).is_ok(),
+                "{first} {second}"
+            );
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod canonical_path;
 mod file;
 mod header_rules;
 mod host;
+mod protection;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -25,7 +26,7 @@ use crate::request_budget::RateLimit;
 use crate::upstream::{Group, Upstream, UpstreamTls, UpstreamUrl};
 
 /// Pages that the gateway serves itself, when embedded mode gives it some.
-const PAGES_PREFIX: &str = "/dev/";
+pub const PAGES_PREFIX: &str = "/dev/";
 /// Where identity-svc says that it is about to stop. An older one has no such path: its 404 is an answer, too.
 const IDENTITY_PROBE: &str = "/internal/ready";
 /// What identity-svc shows to the world. Its `/internal/` is in no line.
@@ -77,6 +78,8 @@ pub struct Route {
     pub preserves_host: bool,
     pub headers: HeaderRules,
     pub strips_prefix: bool,
+    /// What is protected at its service, when other routes protect more than this one.
+    parts: Vec<protection::Part>,
     /// For the beginning of the answer.
     pub timeout: Duration,
     /// For a pause within the answer.
@@ -162,10 +165,12 @@ pub struct Table {
 }
 
 impl Table {
-    /// The route of a request for `path` at `host`, the value of its `Host` header.
+    /// The route of a request for `path` at `host`, the value of its `Host` header. None, too, when its service may read
+    /// `path` as one that another route protects better.
     pub fn find(&self, host: Option<&str>, path: &CanonicalPath) -> Option<&Arc<Route>> {
         let host = host.map(host::name_of);
-        self.routes.iter().find(|route| route.matches(host, path))
+        let route = self.routes.iter().find(|route| route.matches(host, path))?;
+        protection::may_have(&route.parts, route.upstream_path(path)).then_some(route)
     }
 
     pub fn identity(&self) -> &Arc<Group> {
@@ -268,6 +273,7 @@ fn build(common: &Common, file: &RoutesFile, old: Option<&Table>) -> Table {
                 preserves_host: false,
                 headers: HeaderRules::default(),
                 strips_prefix: false,
+                parts: Vec::new(),
                 timeout: common.timeout,
                 pause: common.timeout,
                 body: common.body,
@@ -295,7 +301,7 @@ fn build(common: &Common, file: &RoutesFile, old: Option<&Table>) -> Table {
             (class.as_str(), limit)
         })
         .collect();
-    for settings in &file.routes {
+    for (index, settings) in file.routes.iter().enumerate() {
         let max_in_flight = settings.max_in_flight.unwrap_or(common.max_in_flight);
         let upstreams = group(
             &settings.upstreams,
@@ -313,6 +319,7 @@ fn build(common: &Common, file: &RoutesFile, old: Option<&Table>) -> Table {
             preserves_host: settings.preserve_host,
             headers: settings.headers.clone(),
             strips_prefix: settings.strip_prefix,
+            parts: protection::parts(&file.routes, index),
             timeout: settings.timeout.unwrap_or(common.timeout),
             pause: settings.pause,
             body: Limits {
@@ -467,5 +474,90 @@ mod tests {
             after.rate_limit.as_ref().unwrap()
         ));
         assert!(find(&routes.get(), "/app/").is_none());
+    }
+
+    #[test]
+    fn routes_of_the_host_come_first_and_then_the_longest_prefix() {
+        let routes = routes();
+        routes.replace(&file(
+            "[[route]]\nprefix = \"/app/long/\"\nupstreams = [\"http://any:1\"]\n\
+             [[route]]\nhost = \"*.example.org\"\nprefix = \"/app/\"\nupstreams = [\"http://wild:1\"]\n\
+             [[route]]\nhost = \"a.example.org\"\nprefix = \"/\"\nupstreams = [\"http://a:1\"]\n\
+             [[route]]\nhost = \"a.example.org\"\nprefix = \"/app/\"\nupstreams = [\"http://a-app:1\"]\n",
+        ));
+        let table = routes.get();
+        let found = |host: Option<&str>, path: &str| {
+            let route = table.find(host, &CanonicalPath::of(path).unwrap());
+            route.map(|route| route.upstreams.members().first().unwrap().url.to_string())
+        };
+        for (host, path, upstream) in [
+            (Some("A.example.org:8443"), "/app/long/x", Some("http://a-app:1")),
+            (Some("a.example.org"), "/x", Some("http://a:1")),
+            (Some("b.example.org"), "/app/long/x", Some("http://wild:1")),
+            (Some("example.org"), "/app/long/x", Some("http://any:1")),
+            (None, "/app/long/x", Some("http://any:1")),
+            (Some("b.example.org"), "/x", None),
+            (
+                Some("a.example.org"),
+                "/api/auth/login/",
+                Some("http://127.0.0.1:1"),
+            ),
+            (Some("a.example.org"), "/api/docs/", Some("http://a:1")),
+            (Some("b.example.org"), "/api/docs/", Some("http://127.0.0.1:1")),
+        ] {
+            assert_eq!(found(host, path).as_deref(), upstream, "{host:?} {path}");
+        }
+    }
+
+    /// The law behind all of this: whatever a path looks like, a service that decodes it never takes it for a path of a
+    /// protected route, unless it came by that route.
+    #[test]
+    fn no_spelling_of_a_protected_path_goes_by_an_open_route() {
+        let routes = routes();
+        routes.replace(&file(
+            "[[route]]\nprefix = \"/\"\nupstreams = [\"http://a:1\"]\n\
+             [[route]]\nprefix = \"/admin/\"\nupstreams = [\"http://a:1\"]\nauth = \"required\"\n\
+             [[route]]\nprefix = \"/caf\u{e9}/\"\nupstreams = [\"http://a:1\"]\nauth = \"required\"\n",
+        ));
+        let table = routes.get();
+        for path in [
+            "/%61dmin/users",
+            "/a%64min/users",
+            "/%61%64%6d%69%6e/users",
+            "/%61%64%6D%69%6E%2Fusers",
+            "/admin%2fusers",
+            "/%2fadmin/users",
+            "//admin/users",
+            "/./admin/users",
+            "/x/../admin/users",
+            "/x/.%2E/%61dmin/users",
+            "/;/admin/users",
+            "/admin;a=b/users",
+            "/adm%69n",
+            "/admin",
+            "/adm%69n/",
+            "/ADM%49N/x",
+            "/admin%5cusers",
+            "/admin%00/users",
+            "/%2561dmin/users",
+            "/%C1%A1dmin/users",
+            "/caf%c3%a9/users",
+            "/c%61f%C3%A9/users",
+            "/caf\u{e9}/users",
+            "/CAF%C3%89/users",
+        ] {
+            let route = find(&table, path);
+            assert!(route.is_none_or(|route| route.auth == Auth::Required), "{path}");
+        }
+        assert_eq!(find(&table, "/%61dmin/users").unwrap().prefix, "/admin/");
+        assert_eq!(find(&table, "/c%61f%c3%a9/").unwrap().prefix, "/caf%C3%A9/");
+        for path in [
+            "/",
+            "/administration",
+            "/files/a%2Bb@c:d,e",
+            "/files/%D1%84%D0%B0.txt",
+        ] {
+            assert_eq!(find(&table, path).unwrap().auth, Auth::None, "{path}");
+        }
     }
 }

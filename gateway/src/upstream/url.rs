@@ -69,6 +69,12 @@ impl UpstreamUrl {
         self.is_tls
     }
 
+    /// Whether both are the same host and port.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        let ((host, port), (other_host, other_port)) = (self.host_and_port(), other.host_and_port());
+        port == other_port && host.eq_ignore_ascii_case(other_host)
+    }
+
     /// What to connect to: a name or an address without brackets, and a port.
     pub(super) fn host_and_port(&self) -> (&str, u16) {
         let host = self.authority.host();
