@@ -54,7 +54,8 @@ async fn a_refusal_during_an_upload_reaches_the_client() {
         ("/app/early-403-drain", 403),
     ] {
         for size in [100, 1_000_000, 30_000_000] {
-            if path.contains("late") && size < PIECE {
+            // What comes late comes after a part of the body; and who reads no more can have got a short one whole.
+            if size < PIECE && path.contains("late") || size < 10_000_000 && path.contains("keep") {
                 continue;
             }
             let answer = upload(&gateway, path, size).await;
