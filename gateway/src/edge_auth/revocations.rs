@@ -100,6 +100,14 @@ impl Revocations {
         let session = std::str::from_utf8(session).unwrap_or_default();
         self.0.read(|list| list.ended.contains_key(session))
     }
+
+    /// A session ends, in a test.
+    #[cfg(test)]
+    pub fn end(&self, session: &str) {
+        self.0.write(|list| {
+            list.ended.insert(session.to_owned(), i64::MAX);
+        });
+    }
 }
 
 /// However the interval is set, a list that is read in time is young enough.

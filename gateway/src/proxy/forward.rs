@@ -147,8 +147,11 @@ impl Proxy {
             head = transfer.head().await;
         }
         let upstream = permit.upstream().clone();
-        let is_sent = transfer.is_sent();
-        let is_stale = is_reused && !transfer.has_response();
+        let standing = Standing {
+            is_sent: transfer.is_sent(),
+            is_stale: is_reused && !transfer.has_response(),
+            has_begun: head.is_ok(),
+        };
         let result = match head {
             Ok(head) => self.respond(call, head, transfer, permit, checker).await,
             Err(failure) => Err(failure),
@@ -158,10 +161,7 @@ impl Proxy {
                 response.extensions_mut().insert(upstream);
                 Ok(response)
             }
-            Err(failure) => {
-                let is_failure_of_upstream = is_sent && !is_stale;
-                Err(note(failure, &upstream, is_failure_of_upstream, context))
-            }
+            Err(failure) => Err(standing.note(failure, &upstream, context)),
         }
     }
 
@@ -381,29 +381,39 @@ fn response(status: StatusCode, headers: HeaderMap, body: BoxBody) -> HttpRespon
     response
 }
 
-/// Counts and logs what went wrong, and says what the client is told.
-fn note(
-    failure: Failure,
-    upstream: &Upstream,
-    is_failure_of_upstream: bool,
-    context: &RequestContext,
-) -> GatewayError {
-    let (told, cause) = match failure {
-        Failure::Request(error) => return error,
-        Failure::Late => {
-            upstream.counts.late.increment();
-            (GatewayError::GatewayTimeout, "no response in time".to_owned())
+/// How far an exchange had come when it failed.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    /// The upstream had the whole request.
+    is_sent: bool,
+    /// It may just have been closing the connection, which it had for another request before.
+    is_stale: bool,
+    /// It had begun its response.
+    has_begun: bool,
+}
+
+impl Standing {
+    /// Counts and logs what went wrong, and says what the client is told.
+    fn note(self, failure: Failure, upstream: &Upstream, context: &RequestContext) -> GatewayError {
+        let (told, count, cause) = match failure {
+            Failure::Request(error) => return error,
+            Failure::Late => (
+                GatewayError::GatewayTimeout,
+                &upstream.counts.late,
+                "no response in time".to_owned(),
+            ),
+            Failure::Broken(cause) if self.has_begun => {
+                (GatewayError::BadGateway, &upstream.counts.torn, cause)
+            }
+            Failure::Broken(cause) => (GatewayError::BadGateway, &upstream.counts.broken, cause),
+        };
+        count.increment();
+        if self.is_sent && !self.is_stale {
+            upstream.health.failed();
         }
-        Failure::Broken(cause) => {
-            upstream.counts.broken.increment();
-            (GatewayError::BadGateway, cause)
-        }
-    };
-    if is_failure_of_upstream {
-        upstream.health.failed();
+        log::warn!(upstream:% = upstream.url, request_id:% = context.id; "no response from an upstream: {cause}");
+        told
     }
-    log::warn!(upstream:% = upstream.url, request_id:% = context.id; "no response from an upstream: {cause}");
-    told
 }
 
 /// The good case of `token/verify/`, answered here.

@@ -5,6 +5,8 @@ mod headers;
 pub mod held;
 mod request_body;
 mod response_body;
+#[cfg(test)]
+mod tests;
 mod timer;
 mod transfer;
 pub mod websocket;

@@ -1,5 +1,6 @@
 //! A client's connection from the moment it is taken: who it is, TLS or not, which HTTP.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -102,16 +103,14 @@ pub async fn serve(mut socket: TcpStream, wire: Rc<Wire>) {
         address: peer.to_canonical(),
         is_tls: entrance.tls.is_some(),
     };
-    let wait = entrance.deadlines.header;
     if entrance.proxy_protocol && entrance.trusted_proxies.contains(client.address) {
-        match timeout(wait, proxy_protocol::read(&mut socket)).await {
-            Ok(Ok(Some(address))) => client.address = address.to_canonical(),
-            Ok(Ok(None)) => {}
-            Ok(Err(error)) => {
+        match Box::pin(named_client(&mut socket, entrance.deadlines.header)).await {
+            Ok(Some(address)) => client.address = address.to_canonical(),
+            Ok(None) => {}
+            Err(error) => {
                 log::debug!(peer:% = peer; "refused a connection of a proxy: {error}");
                 return;
             }
-            Err(_) => return,
         }
     }
     let is_limited = entrance.per_address.is_on() && !entrance.trusted_proxies.contains(client.address);
@@ -121,20 +120,28 @@ pub async fn serve(mut socket: TcpStream, wire: Rc<Wire>) {
         log::debug!(client:% = client.address; "refused a connection: its client has too many");
         return;
     }
-    let slowest = entrance.deadlines.pace;
-    let Some(acceptor) = &entrance.tls else {
-        let stream = ClientStream::new(Stream::Plain(socket), slowest);
-        return http1::serve(stream, client, wire.clone()).await;
+    let (stream, is_http2) = match &entrance.tls {
+        None => (Stream::Plain(socket), false),
+        Some(acceptor) => {
+            let handshake = timeout(entrance.deadlines.header, acceptor.accept(socket));
+            let Ok(Ok(stream)) = Box::pin(handshake).await else {
+                return;
+            };
+            let is_http2 = tls::is_http2(&stream);
+            (Stream::Tls(Box::new(stream)), is_http2)
+        }
     };
-    let handshake = Box::pin(timeout(wait, acceptor.accept(socket)));
-    let Ok(Ok(stream)) = handshake.await else { return };
-    let is_http2 = tls::is_http2(&stream);
-    let stream = ClientStream::new(Stream::Tls(Box::new(stream)), slowest);
+    let stream = ClientStream::new(stream, entrance.deadlines.pace);
     if is_http2 {
         Box::pin(http2::serve(stream, client, wire.clone())).await;
     } else {
         http1::serve(stream, client, wire.clone()).await;
     }
+}
+
+/// Whom a proxy speaks for.
+async fn named_client(socket: &mut TcpStream, wait: Duration) -> io::Result<Option<IpAddr>> {
+    timeout(wait, proxy_protocol::read(socket)).await?
 }
 
 /// One of the open connections, for the metrics.

@@ -307,10 +307,10 @@ impl Exchange<'_> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
         loop {
-            let waits_for_body = writer.fill(cx)?.is_pending();
+            let waits_for_body = writer.fill(cx).is_pending();
             let written = writer.poll_write(self.io, cx).map_err(|_| Failure::Gone)?;
-            if written.is_ready() && writer.is_done() {
-                return Poll::Ready(Ok(()));
+            if let (Poll::Ready(()), Some(end)) = (written, writer.is_done()) {
+                return Poll::Ready(end);
             }
             // Whoever makes the response may wait for more of the request.
             match self.poll_read(cx) {

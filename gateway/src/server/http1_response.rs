@@ -37,6 +37,7 @@ pub struct ResponseWriter {
     /// What the body must still give, when that was said.
     remaining: Option<u64>,
     is_chunked: bool,
+    is_torn: bool,
 }
 
 impl ResponseWriter {
@@ -49,6 +50,7 @@ impl ResponseWriter {
             body,
             remaining: length,
             is_chunked,
+            is_torn: false,
         }
     }
 
@@ -57,8 +59,12 @@ impl ResponseWriter {
         self.body.is_none()
     }
 
-    pub fn is_done(&self) -> bool {
-        self.has_whole_body() && self.is_empty()
+    /// Whether all of it is written, or all that there is of a torn one.
+    pub fn is_done(&self) -> Option<Result<(), Failure>> {
+        (self.has_whole_body() && self.is_empty()).then_some(match self.is_torn {
+            true => Err(Failure::Torn),
+            false => Ok(()),
+        })
     }
 
     fn is_empty(&self) -> bool {
@@ -66,41 +72,39 @@ impl ResponseWriter {
     }
 
     /// Takes from the body what there is room for; pending when the body has nothing at present.
-    pub fn fill(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Failure> {
+    pub fn fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.out.len() < TOGETHER_BYTES && self.piece.is_empty() && self.after_piece.is_empty() {
             let Some(body) = &mut self.body else { break };
-            match body.as_pin_mut().poll_next(cx) {
-                Poll::Ready(Some(Ok(piece))) => self.push(piece)?,
-                Poll::Ready(Some(Err(cause))) => {
-                    log::debug!("a response is torn: {cause}");
-                    return Err(Failure::Torn);
-                }
-                Poll::Ready(None) => {
+            match ready!(body.as_pin_mut().poll_next(cx)) {
+                Some(Ok(piece)) if piece.is_empty() => {}
+                Some(Ok(piece)) => self.push(piece),
+                Some(Err(cause)) => self.tear(&cause.to_string()),
+                None if self.remaining.is_some_and(|bytes| bytes > 0) => self.tear("shorter than it said"),
+                None => {
                     self.body = None;
-                    if self.remaining.is_some_and(|bytes| bytes > 0) {
-                        log::debug!("a response is shorter than it said");
-                        return Err(Failure::Torn);
-                    }
                     if self.is_chunked {
                         write::last_chunk(&mut self.out);
                     }
                 }
-                Poll::Pending => return Ok(Poll::Pending),
             }
         }
-        Ok(Poll::Ready(()))
+        Poll::Ready(())
     }
 
-    fn push(&mut self, piece: Bytes) -> Result<(), Failure> {
-        if piece.is_empty() {
-            return Ok(());
-        }
+    /// What came before is sent, and the connection ends in a way that shows it.
+    fn tear(&mut self, cause: &str) {
+        log::debug!("a response is torn: {cause}");
+        self.is_torn = true;
+        self.body = None;
+    }
+
+    fn push(&mut self, piece: Bytes) {
         if let Some(remaining) = &mut self.remaining {
             let bytes = u64::try_from(piece.len()).unwrap_or(u64::MAX);
-            *remaining = remaining.checked_sub(bytes).ok_or_else(|| {
-                log::error!("a response is longer than it said");
-                Failure::Torn
-            })?;
+            match remaining.checked_sub(bytes) {
+                Some(rest) => *remaining = rest,
+                None => return self.tear("longer than it said"),
+            }
         }
         let is_large = piece.len() >= LARGE_BYTES;
         match (self.is_chunked, is_large) {
@@ -112,7 +116,6 @@ impl ResponseWriter {
             }
             (false, true) => self.piece = piece,
         }
-        Ok(())
     }
 
     /// Ready when all that was taken from the body so far is written.
@@ -141,5 +144,21 @@ impl ResponseWriter {
         self.piece.advance(of_piece);
         written -= of_piece;
         self.after_piece = self.after_piece.get(written..).unwrap_or_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    #[test]
+    fn head_and_small_body_are_one_write() {
+        let body = Some(BoxBody::new("body"));
+        let mut writer = ResponseWriter::new(BytesMut::from("head"), body, Some(4), false);
+        assert!(writer.fill(&mut Context::from_waker(Waker::noop())).is_ready());
+        assert_eq!(writer.out, "headbody");
+        assert!(writer.has_whole_body());
     }
 }

@@ -269,13 +269,18 @@ impl ResponseWriter {
             return Poll::Ready(Outcome::Reset);
         }
         loop {
-            let is_end_known = self.remaining == Some(0);
-            if self.piece.is_empty() || is_end_known {
+            if self.piece.is_empty() {
                 match self.poll_body(cx) {
-                    Ok(Poll::Pending) if self.piece.is_empty() => return Poll::Pending,
-                    Ok(_) => {}
+                    Ok(Poll::Ready(())) => {}
+                    Ok(Poll::Pending) => return Poll::Pending,
                     Err(outcome) => return Poll::Ready(outcome),
                 }
+            }
+            // Once all that was said has come, its last piece can say so.
+            if self.remaining == Some(0)
+                && let Err(outcome) = self.poll_body(cx)
+            {
+                return Poll::Ready(outcome);
             }
             if self.piece.is_empty() && self.body.is_some() {
                 continue;
@@ -289,7 +294,7 @@ impl ResponseWriter {
         }
     }
 
-    /// Takes the next piece of the body; once all that was said has come, its end.
+    /// Takes the next piece of the body, or its end.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Outcome> {
         let Some(body) = &mut self.body else {
             return Ok(Poll::Ready(()));

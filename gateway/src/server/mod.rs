@@ -15,3 +15,6 @@ mod proxy_protocol;
 mod response;
 pub mod stream;
 pub mod tls;
+
+#[cfg(test)]
+mod tests;

@@ -89,7 +89,7 @@ impl Window {
             return false;
         }
         let Self { waited, bytes } = std::mem::take(self);
-        bytes < pace.bytes_per_second.saturating_mul(waited.as_secs())
+        u128::from(bytes) * 1000 < u128::from(pace.bytes_per_second).saturating_mul(waited.as_millis())
     }
 }
 

@@ -12,6 +12,8 @@ mod pool;
 mod request_sender;
 mod response_reader;
 mod service;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod tls_connector;
 mod url;
