@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use gateway::ExtraPages;
 use shared::clock::Clock;
-use shared::env::{Env, SettingsError};
+use shared::env::{Env, SettingsError, Summary};
 use shared::logging::LogSettings;
 use shared::metrics::Registry;
 use shared::queue::in_process;
@@ -19,6 +19,7 @@ pub struct Settings {
     mailer: mailer_svc::Settings,
     public_url: String,
     data_dir: PathBuf,
+    summary: Summary,
 }
 
 impl Settings {
@@ -60,6 +61,8 @@ impl Settings {
             mailer: mailer_svc::Settings::from_env(&env),
             public_url,
             data_dir: PathBuf::from(data_dir),
+            // The last, when everything has been read.
+            summary: env.summary(),
         };
         for name in ["GATEHOUSE_IDENTITY_QUEUE_URL", "GATEHOUSE_MAILER_QUEUE_URL"] {
             if env.text(name, "memory:") != "memory:" {
@@ -84,6 +87,7 @@ impl Settings {
 /// # Errors
 /// One sentence: what does not start, or what has ended.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    settings.summary.log();
     let clock = Clock::System;
     let (publisher, consumer) = in_process::channel();
     let mails_folder = settings.mailer.mails_folder().map(ToOwned::to_owned);
