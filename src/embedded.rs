@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use gateway::ExtraPages;
 use shared::clock::Clock;
-use shared::env::{Env, SettingsError};
+use shared::env::{Env, SettingsError, Summary};
 use shared::logging::LogSettings;
 use shared::metrics::Registry;
 use shared::private_file;
@@ -20,6 +20,7 @@ pub struct Settings {
     mailer: mailer_svc::Settings,
     public_url: String,
     data_dir: PathBuf,
+    summary: Summary,
 }
 
 impl Settings {
@@ -65,6 +66,8 @@ impl Settings {
             mailer: mailer_svc::Settings::from_env(&env),
             public_url,
             data_dir: PathBuf::from(data_dir),
+            // The last, when everything has been read.
+            summary: env.summary(),
         };
         for name in ["GATEHOUSE_IDENTITY_QUEUE_URL", "GATEHOUSE_MAILER_QUEUE_URL"] {
             if env.text(name, "memory:") != "memory:" {
@@ -89,6 +92,7 @@ impl Settings {
 /// # Errors
 /// One sentence: what does not start, or what has ended.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    settings.summary.log();
     // Database, keys and mails are in it: for its owner alone, also when an earlier release made it.
     private_file::create_folder(&settings.data_dir).map_err(|error| {
         anyhow!(

@@ -221,7 +221,7 @@ mod tests {
         let job = draft.job("ann@a.test", "ann", "u");
         let secret = job
             .mail
-            .facts()
+            .arguments()
             .link
             .expose()
             .strip_prefix("https://a.test/")

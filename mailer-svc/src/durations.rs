@@ -61,7 +61,7 @@ impl Durations {
     }
 
     /// The duration in the largest unit that it is at least two of, or exactly one, rounded down: never more than true.
-    pub fn words(&self, duration: Duration) -> String {
+    pub fn text(&self, duration: Duration) -> String {
         let seconds = duration.as_secs();
         let fits = |unit: u64| seconds == unit || seconds >= 2 * unit;
         let (unit, length) = UNITS
@@ -78,12 +78,12 @@ impl Durations {
         let mut args = FluentArgs::new();
         args.set("count", count);
         let mut errors = Vec::new();
-        let words = self
+        let text = self
             .0
             .format_pattern(pattern, Some(&args), &mut errors)
             .into_owned();
         match errors.first() {
-            None => Ok(words),
+            None => Ok(text),
             Some(error) => Err(error.to_string()),
         }
     }
@@ -93,17 +93,17 @@ impl Durations {
 mod tests {
     use super::*;
 
-    fn words(language: &str, source: &str, seconds: u64) -> String {
+    fn text(language: &str, source: &str, seconds: u64) -> String {
         let durations = Durations::parse(language.parse().unwrap(), source).unwrap();
-        durations.words(Duration::from_secs(seconds))
+        durations.text(Duration::from_secs(seconds))
     }
 
     fn english(seconds: u64) -> String {
-        words("en", include_str!("../templates/en/durations.ftl"), seconds)
+        text("en", include_str!("../templates/en/durations.ftl"), seconds)
     }
 
     fn russian(seconds: u64) -> String {
-        words("ru", include_str!("../templates/ru/durations.ftl"), seconds)
+        text("ru", include_str!("../templates/ru/durations.ftl"), seconds)
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use shared::clock::Clock;
 use shared::private_file;
 
-use crate::message::OutgoingMail;
-use crate::sender::SendError;
+use crate::outgoing_mail::OutgoingMail;
+use crate::send_error::SendError;
 
 /// A folder of mails. File names sort by time: `<Unix time in ms>-<job id>.eml`.
 #[derive(Clone, Debug)]

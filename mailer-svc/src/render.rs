@@ -1,4 +1,4 @@
-//! Fills the templates of a mail with the facts of its job.
+//! Fills the templates of a mail with the arguments of its job.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use shared::brand::{Palette, Scheme};
-use shared::email_job::{Facts, Link, Mail};
+use shared::email_job::{Arguments, Link, Mail};
 use shared::html::escaped;
 use unic_langid::LanguageIdentifier;
 
 use crate::durations::Durations;
 use crate::templates::{self, DURATIONS, FALLBACK_LANGUAGE, LAYOUT, PARTS, Sources, TemplateError};
 
-/// A mail in words.
+/// The texts of a mail.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rendered {
     pub language: String,
@@ -83,10 +83,10 @@ impl Renderer {
     /// The mail in its job's language, or in the nearest that has it: `ru-RU` is `ru`, and what is unknown is English.
     ///
     /// # Errors
-    /// When a template fails on these facts, which the trial at start makes improbable. Says nothing of the facts.
+    /// When a template fails on these arguments, which the trial at start makes improbable. Says nothing of the arguments.
     pub fn render(&self, mail: &Mail) -> Result<Rendered, TemplateError> {
-        let language = self.language_for(mail.template(), mail.facts().language);
-        self.render_in(&language, mail.template(), &mail.facts())
+        let language = self.language_for(mail.template(), mail.arguments().language);
+        self.render_in(&language, mail.template(), &mail.arguments())
     }
 
     fn language_for(&self, mail: &str, wanted: &str) -> String {
@@ -103,19 +103,24 @@ impl Renderer {
             .to_owned()
     }
 
-    fn render_in(&self, language: &str, mail: &str, facts: &Facts<'_>) -> Result<Rendered, TemplateError> {
+    fn render_in(
+        &self,
+        language: &str,
+        mail: &str,
+        arguments: &Arguments<'_>,
+    ) -> Result<Rendered, TemplateError> {
         let valid_for = self
             .durations
             .get(language)
-            .zip(facts.valid_seconds)
-            .map(|(durations, seconds)| durations.words(Duration::from_secs(seconds)))
+            .zip(arguments.valid_seconds)
+            .map(|(durations, seconds)| durations.text(Duration::from_secs(seconds)))
             .unwrap_or_default();
-        let facts = context! {
+        let arguments = context! {
             site_name => self.site_name.as_str(),
             language => language,
-            username => one_line(facts.username),
-            address => one_line(facts.to),
-            link => facts.link.expose(),
+            username => one_line(arguments.username),
+            address => one_line(arguments.to),
+            link => arguments.link.expose(),
             valid_for => valid_for,
             brand => self.palette.brand.to_string(),
             on_brand => self.palette.on_brand.to_string(),
@@ -127,7 +132,7 @@ impl Renderer {
             let filled = self
                 .environment
                 .get_template(&name)
-                .and_then(|template| template.render(facts.clone()));
+                .and_then(|template| template.render(arguments.clone()));
             // A mistake of the frame comes up while a mail is rendered.
             filled.map_err(|error| mistake(self.file(error.name().unwrap_or(&name)), &error))
         };
@@ -193,11 +198,11 @@ impl Renderer {
         Ok(())
     }
 
-    /// Renders every mail with sample facts, and looks for the link where readers and programs expect it.
+    /// Renders every mail with sample arguments, and looks for the link where readers and programs expect it.
     fn try_all(&self) -> Result<(), TemplateError> {
         let link = "https://app.example/confirm/sample";
         for (language, mail) in &self.complete {
-            let sample = Facts {
+            let sample = Arguments {
                 to: "ann@example.org",
                 language,
                 username: "ann",

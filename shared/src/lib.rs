@@ -1,6 +1,8 @@
 //! What two services must agree on. Imports no other room of the workspace.
 
+pub mod actor;
 pub mod admin;
+pub mod background;
 pub mod backoff;
 pub mod brand;
 pub mod clock;

@@ -1,6 +1,10 @@
 //! Who may import whom.
 
-use crate::source_tree::{assert_none, is_test_file, names_word, read, rust_files};
+use std::collections::BTreeMap;
+
+use crate::source_tree::{
+    SourceFile, assert_none, files, folders, is_test_file, names_word, read, rust_files,
+};
 
 /// `(folder or file, words that its code must not name, the reason)`.
 const FORBIDDEN_IMPORTS: &[(&str, &str, &str)] = &[
@@ -109,4 +113,111 @@ fn only_main_files_and_tests_name_a_service_module_of_their_own_crate() {
         })
         .collect();
     assert_none(&broken);
+}
+
+/// The floors of a crate, top first: the modules of a line may use those of the lines below it, and no others. Every
+/// module has its place here, so there is no circle and no arrow up.
+const FLOORS: &[(&str, &[&str])] = &[
+    (
+        "shared",
+        &[
+            "actor admin queue",
+            "background",
+            "brand email_job health jwt logging mail_outcome metrics request_id shutdown",
+            "backoff clock env",
+            "headers html pool random secret",
+        ],
+    ),
+    (
+        "mailer-svc",
+        &[
+            "main",
+            "dead_letters service",
+            "mailbox queue_reader settings",
+            "job_consumer",
+            "mail_job",
+            "sender",
+            "file_sender smtp_sender",
+            "outgoing_mail",
+            "masking metrics recent_jobs render retry send_error smtp_url",
+            "durations templates",
+        ],
+    ),
+];
+
+#[test]
+fn modules_use_only_what_is_below_them() {
+    let sources = rust_files();
+    let mut broken = Vec::new();
+    for (package, floors) in FLOORS {
+        let floor_of: BTreeMap<&str, usize> = floors
+            .iter()
+            .enumerate()
+            .flat_map(|(floor, line)| line.split(' ').map(move |module| (module, floor)))
+            .collect();
+        let folder = format!("{package}/src");
+        let known = modules(&folder);
+        broken.extend(
+            known
+                .iter()
+                .filter(|module| !floor_of.contains_key(module.as_str()))
+                .map(|module| format!("{folder}/{module} has no place in FLOORS")),
+        );
+        broken.extend(
+            floor_of
+                .keys()
+                .filter(|module| !known.iter().any(|known| known == *module))
+                .map(|module| format!("FLOORS names {module}, which {folder} does not have")),
+        );
+        for file in sources
+            .iter()
+            .filter(|file| file.name.starts_with(&format!("{folder}/")))
+        {
+            let rest = file.name.get(folder.len() + 1..).unwrap_or_default();
+            let from = rest.split(['/', '.']).next().unwrap_or_default();
+            for (number, to) in used_modules(file) {
+                let is_below = match (floor_of.get(from), floor_of.get(to.as_str())) {
+                    (Some(from), Some(to)) => from < to,
+                    // `crate::Name` and `crate::{` hide which module it is.
+                    (Some(_), None) => false,
+                    (None, _) => true,
+                };
+                if to != from && !is_below {
+                    broken.push(format!(
+                        "{}:{number}: {from} uses {to}, which is not below it",
+                        file.name
+                    ));
+                }
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
+/// The top-level modules of a crate, `lib` aside.
+fn modules(folder: &str) -> Vec<String> {
+    let stems = files(folder)
+        .into_iter()
+        .filter_map(|name| name.strip_suffix(".rs").map(str::to_owned));
+    stems
+        .chain(folders(folder))
+        .filter(|module| module != "lib")
+        .collect()
+}
+
+/// What stands behind `crate::` in the code of a file: `db` of `crate::db::Db`; `{` where several are named at once.
+fn used_modules(file: &SourceFile) -> Vec<(usize, String)> {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let mut found = Vec::new();
+    for (number, line) in file.code() {
+        for rest in line
+            .split('"')
+            .step_by(2)
+            .flat_map(|code| code.split("crate::").skip(1))
+        {
+            let name: String = rest.chars().take_while(|c| is_part(*c)).collect();
+            found.push((number, if name.is_empty() { "{".to_owned() } else { name }));
+        }
+    }
+    found
 }

@@ -9,6 +9,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, web};
 use shared::headers;
+use shared::logging::{self, LogContext};
 
 use super::AppState;
 use super::context::Context;
@@ -25,7 +26,10 @@ pub async fn respond(
     let context = Context::read(request.headers(), peer, &state);
     request.extensions_mut().insert(context.clone());
     // Refusals of handlers and extractors are responses already.
-    let response = next.call(request).await?.map_into_boxed_body();
+    let ids = LogContext::of_request(context.request_id.as_str());
+    let response = logging::with_context(ids, next.call(request))
+        .await?
+        .map_into_boxed_body();
     let mut response = with_error_body(response, &state, &context);
     add_headers(&mut response, &context);
     if state.is_draining.load(Relaxed) {

@@ -4,9 +4,9 @@
 
 #[cfg(feature = "rabbitmq")]
 mod broker;
-mod consumer;
 mod files;
 mod harness;
+mod mail_jobs;
 mod mailbox;
 mod smtp;
 mod smtp_server;

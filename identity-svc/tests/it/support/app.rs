@@ -145,7 +145,7 @@ impl TestApp {
     /// The latest mail to an address.
     pub async fn mail_to(&self, address: &str) -> EmailJob {
         let mails = self.mails().await;
-        let latest = mails.iter().rev().find(|job| job.mail.facts().to == address);
+        let latest = mails.iter().rev().find(|job| job.mail.arguments().to == address);
         latest.unwrap_or_else(|| panic!("no mail to {address}")).clone()
     }
 
@@ -153,7 +153,7 @@ impl TestApp {
     pub async fn verification_key(&self, address: &str) -> String {
         let job = self.mail_to(address).await;
         assert!(matches!(job.mail, Mail::VerifyEmailV1(_)), "{job:?}");
-        let link = job.mail.facts().link.expose();
+        let link = job.mail.arguments().link.expose();
         link.strip_prefix("https://app.test/confirm/").unwrap().to_owned()
     }
 
@@ -161,7 +161,7 @@ impl TestApp {
     pub async fn reset_link(&self, address: &str) -> (String, String) {
         let job = self.mail_to(address).await;
         assert!(matches!(job.mail, Mail::ResetPasswordV1(_)), "{job:?}");
-        let link = job.mail.facts().link.expose();
+        let link = job.mail.arguments().link.expose();
         let path = link.strip_prefix("https://app.test/reset/").unwrap();
         let (uid, token) = path.split_once('/').unwrap();
         (uid.to_owned(), token.to_owned())

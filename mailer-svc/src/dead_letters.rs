@@ -16,7 +16,7 @@ const NO_ID: &str = "-";
 pub enum Command {
     /// Lists them, oldest first: no addresses, no links.
     List,
-    /// Shows one with its facts; the secret of its link stays hidden.
+    /// Shows one with its arguments; the secret of its link stays hidden.
     Show {
         /// The job id as `list` shows it.
         job: String,
@@ -39,26 +39,26 @@ pub struct Which {
 
 /// Why a command did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
-pub enum DeadError {
+pub enum CommandError {
     #[error(transparent)]
     Letters(#[from] DeadLetterError),
     #[error("no dead letter has the job id {0}")]
     Unknown(String),
-    #[error("cannot write the answer: {0}")]
-    Answer(#[from] io::Error),
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
 }
 
-/// Runs a command; its answer goes to `out`.
+/// Runs a command; its output goes to `out`.
 ///
 /// # Errors
-/// See [`DeadError`]. What was replayed or removed before an error stays so.
+/// See [`CommandError`]. What was replayed or removed before an error stays so.
 pub async fn run(
     command: &Command,
     broker: &Secret<String>,
     options: &Options,
     clock: &Clock,
     out: &mut impl Write,
-) -> Result<(), DeadError> {
+) -> Result<(), CommandError> {
     let mut letters = DeadLetters::open(broker, options).await?;
     let outcome = work(command, &mut letters, clock, out).await;
     letters.close().await;
@@ -70,7 +70,7 @@ async fn work(
     letters: &mut DeadLetters,
     clock: &Clock,
     out: &mut impl Write,
-) -> Result<(), DeadError> {
+) -> Result<(), CommandError> {
     let mut count = 0_u64;
     while let Some(letter) = letters.next().await? {
         let is_meant = match command {
@@ -109,7 +109,7 @@ async fn work(
         | Command::Drop(Which { job: Some(job), .. })
             if count == 0 =>
         {
-            return Err(DeadError::Unknown(plain(job)));
+            return Err(CommandError::Unknown(plain(job)));
         }
         Command::Replay(_) => writeln!(out, "Replayed.")?,
         Command::Drop(_) => writeln!(out, "Removed.")?,
@@ -139,7 +139,7 @@ fn show(letter: &DeadLetter, clock: &Clock, out: &mut impl Write) -> io::Result<
         Ok(job) => job,
         Err(error) => return writeln!(out, "body      {} bytes, {error}", letter.body.len()),
     };
-    let facts = job.mail.facts();
+    let arguments = job.mail.arguments();
     writeln!(
         out,
         "made      {} ago",
@@ -147,12 +147,12 @@ fn show(letter: &DeadLetter, clock: &Clock, out: &mut impl Write) -> io::Result<
     )?;
     writeln!(out, "request   {}", plain(&job.request_id))?;
     writeln!(out, "mail      {}", job.mail.template())?;
-    writeln!(out, "language  {}", plain(facts.language))?;
-    writeln!(out, "to        {}", plain(facts.to))?;
-    writeln!(out, "username  {}", plain(facts.username))?;
-    let life = facts.valid_seconds;
+    writeln!(out, "language  {}", plain(arguments.language))?;
+    writeln!(out, "to        {}", plain(arguments.to))?;
+    writeln!(out, "username  {}", plain(arguments.username))?;
+    let life = arguments.valid_seconds;
     let life = life.map_or_else(String::new, |seconds| format!(", good for {seconds} s"));
-    writeln!(out, "link      {}{life}", origin(facts.link.expose()))
+    writeln!(out, "link      {}{life}", origin(arguments.link.expose()))
 }
 
 fn name(letter: &DeadLetter) -> String {

@@ -49,8 +49,8 @@ pub fn check(job: &EmailJob) -> Result<(), Undeliverable> {
     if job.job_id.is_empty() || job.job_id.len() > 64 || !job.job_id.bytes().all(is_id_byte) {
         return Err(Undeliverable::BadJobId);
     }
-    recipient(job.mail.facts().to)?;
-    let link = job.mail.facts().link.expose();
+    recipient(job.mail.arguments().to)?;
+    let link = job.mail.arguments().link.expose();
     let is_plain = link
         .chars()
         .all(|c| !c.is_whitespace() && !c.is_control() && !matches!(c, '<' | '>' | '"'));
@@ -88,14 +88,14 @@ pub fn with_ascii_domain(address: &Address) -> Option<Address> {
 /// The message of `job`. `Message-ID` comes from the job id, so that a repeated mail is recognisable as one.
 ///
 /// # Errors
-/// When the job's facts make no message.
+/// When the job's arguments make no message.
 pub fn compose(
     job: &EmailJob,
     rendered: Rendered,
     from: &Mailbox,
     now_ms: i64,
 ) -> Result<OutgoingMail, Undeliverable> {
-    let to = recipient(job.mail.facts().to)?;
+    let to = recipient(job.mail.arguments().to)?;
     let now = UNIX_EPOCH + Duration::from_millis(u64::try_from(now_ms).unwrap_or(0));
     let message = Message::builder()
         .header(Date::new(now))
@@ -149,7 +149,7 @@ mod tests {
         let rendered = Rendered {
             language: "en".into(),
             subject: subject.into(),
-            text: format!("Hello\n\n{}\n", job.mail.facts().link.expose()),
+            text: format!("Hello\n\n{}\n", job.mail.arguments().link.expose()),
             html: "<p>Hello</p>".into(),
         };
         let from = "Gatehouse <no-reply@example.com>".parse().unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use shared::email_job::{EmailJob, Link, LinkMail, Mail};
 use shared::queue::PublishError;
 
-use crate::harness::{Mailer, eventually, facts, job, verify_email};
+use crate::harness::{Mailer, arguments, eventually, job, verify_email};
 use crate::smtp_server::{Act, SmtpServer};
 
 fn dead(reason: &str) -> Result<(), PublishError> {
@@ -80,7 +80,7 @@ async fn a_job_that_can_never_become_a_mail_is_dead_lettered() {
     }
     let link = LinkMail {
         link: Link::new("javascript:alert(1)".into()),
-        ..facts("ann@example.org", "en")
+        ..arguments("ann@example.org", "en")
     };
     assert_eq!(
         mailer.publish(&job(Mail::VerifyEmailV1(link))).await,
@@ -105,7 +105,7 @@ async fn a_username_cannot_forge_headers_or_markup() {
     mailer
         .publish(&job(Mail::ResetPasswordV1(LinkMail {
             username,
-            ..facts("ann@example.org", "en")
+            ..arguments("ann@example.org", "en")
         })))
         .await
         .unwrap();
