@@ -6,4 +6,5 @@ mod http;
 mod logs;
 mod operator;
 mod outbox;
+mod settings;
 mod support;
