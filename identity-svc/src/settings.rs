@@ -14,7 +14,8 @@ use crate::db::DatabaseUrl;
 use crate::encryption::EncryptionSettings;
 use crate::mail_draft::LinkTemplate;
 use crate::tokens::TokenSettings;
-use crate::tokens::key_ring::{LegacyKey, MIN_HS256_BYTES};
+use crate::tokens::key_ring::LegacyKey;
+use crate::tokens::shared_secret;
 
 /// Whether an address has to be verified before the first login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,7 +206,7 @@ fn token_settings(env: &Env) -> TokenSettings {
         ("HS256", HS256),
     ];
     let algorithm = env.choice("GATEHOUSE_IDENTITY_SIGNING_ALGORITHM", EdDSA, &choices);
-    let hs256_secret = hs256_secret(env, "GATEHOUSE_IDENTITY_HS256_SECRET");
+    let hs256_secret = shared_secret(env, "GATEHOUSE_IDENTITY_HS256_SECRET");
     if hs256_secret.is_some() && algorithm != HS256 {
         let what = "is set, but GATEHOUSE_IDENTITY_SIGNING_ALGORITHM is not HS256; set both or neither";
         env.problem("GATEHOUSE_IDENTITY_HS256_SECRET", what);
@@ -242,13 +243,10 @@ fn encryption_settings(env: &Env) -> EncryptionSettings {
     }
 }
 
-fn hs256_secret(env: &Env, name: &str) -> Option<Secret<String>> {
+fn shared_secret(env: &Env, name: &str) -> Option<Secret<String>> {
     let secret = env.secret(name)?;
-    if secret.expose().len() < MIN_HS256_BYTES {
-        env.problem(
-            name,
-            "is too short: it must have at least 32 bytes (RFC 7518 section 3.2)",
-        );
+    if let Some(weakness) = shared_secret::weakness(secret.expose()) {
+        env.problem(name, weakness);
     }
     Some(secret)
 }
@@ -257,7 +255,8 @@ fn legacy_key(env: &Env) -> Option<LegacyKey> {
     const SECRET: &str = "GATEHOUSE_IDENTITY_LEGACY_JWT_SECRET";
     const UNTIL: &str = "GATEHOUSE_IDENTITY_LEGACY_JWT_UNTIL";
     let until = env.optional(UNTIL);
-    let secret = env.secret(SECRET);
+    let secret = shared_secret(env, SECRET);
+    let claims = legacy_claims(env);
     match (secret, until) {
         (None, None) => None,
         (Some(_), None) => {
@@ -279,7 +278,39 @@ fn legacy_key(env: &Env) -> Option<LegacyKey> {
             Some(LegacyKey {
                 secret,
                 until_ms: until_ms.unwrap_or_default(),
+                claims,
             })
         }
     }
+}
+
+fn legacy_claims(env: &Env) -> Vec<String> {
+    const NAME: &str = "GATEHOUSE_IDENTITY_LEGACY_JWT_CLAIMS";
+    const OURS: [&str; 12] = [
+        "token_type",
+        "exp",
+        "iat",
+        "nbf",
+        "jti",
+        "iss",
+        "sub",
+        "aud",
+        "user_id",
+        "sid",
+        "gen",
+        "kid",
+    ];
+    let text = env.text(NAME, "");
+    let names: Vec<String> = text
+        .split(',')
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .collect();
+    for name in names.iter().filter(|name| OURS.contains(&name.as_str())) {
+        env.problem(
+            NAME,
+            &format!("names \"{name}\", which every token has of its own"),
+        );
+    }
+    names
 }

@@ -68,6 +68,7 @@ pub fn run(
                 &SetActive {
                     user_id: user.id,
                     is_active,
+                    now_ms,
                 },
             )?;
             let what = if is_active { "active" } else { "inactive" };

@@ -15,6 +15,7 @@ diesel::table! {
         is_active -> Bool,
         created_at_ms -> BigInt,
         password_set_at_ms -> BigInt,
+        tokens_valid_from_ms -> Nullable<BigInt>,
     }
 }
 

@@ -37,15 +37,14 @@ pub async fn authenticate(headers: &HeaderMap, state: &AppState) -> Result<Optio
     };
     let gone = || ApiError::unauthenticated(Text::UserNotFound, Some("user_not_found"));
     let user_id: i64 = user_id.parse().map_err(|_| gone())?;
+    let mut is_live = true;
     let user = match &claims.sid {
         None => state.db.call(FindUser { id: user_id }).await?,
         Some(sid) => {
             let found = state.db.call(FindSession { sid: sid.clone() }).await?;
             let found = found.filter(|found| found.user_id == user_id);
             let found = found.ok_or_else(|| ApiError::bearer_refused(TokenError::Invalid))?;
-            if found.user.is_some() && found.state == SessionState::Revoked {
-                return Err(ApiError::bearer_refused(TokenError::Invalid));
-            }
+            is_live = found.state != SessionState::Revoked;
             found.user
         }
     };
@@ -55,6 +54,12 @@ pub async fn authenticate(headers: &HeaderMap, state: &AppState) -> Result<Optio
             Text::UserInactive,
             Some("user_inactive"),
         ));
+    }
+    if claims.sid.is_none() {
+        is_live = user.takes_token_issued_at(claims.iat);
+    }
+    if !is_live {
+        return Err(ApiError::bearer_refused(TokenError::Invalid));
     }
     Ok(Some(CurrentUser {
         user,

@@ -74,11 +74,11 @@ async fn use_up(state: &AppState, claims: Claims) -> Result<(), ApiError> {
     let message = UseLegacyToken {
         jti,
         expires_at_ms,
-        session: None,
+        successor: None,
         now_ms,
     };
     match state.db.call(message).await? {
-        UsedLegacyToken::Used | UsedLegacyToken::NoAccount => Ok(()),
+        UsedLegacyToken::Used | UsedLegacyToken::NoAccount | UsedLegacyToken::Ended => Ok(()),
         UsedLegacyToken::UsedBefore => Err(ApiError::logout_refused(TokenError::Blacklisted.into())),
     }
 }

@@ -12,7 +12,7 @@ use super::session_check::{self, LiveSession, Refusal};
 use super::{ApiError, AppState, Context};
 use crate::dates::iso_8601;
 use crate::db::messages::{
-    NoteUse, RevokeSession, RotateSession, RotatedSession, UseLegacyToken, UsedLegacyToken,
+    NoteUse, RevokeSession, RotateSession, RotatedSession, Successor, UseLegacyToken, UsedLegacyToken,
 };
 use crate::domain::texts::Text;
 use crate::tokens::{IssuedToken, TokenPair};
@@ -165,17 +165,22 @@ async fn open_in_place_of(
     let message = UseLegacyToken {
         jti,
         expires_at_ms,
-        session: Some((user_id, session)),
+        successor: Some(Successor {
+            user_id,
+            issued_at: claims.iat,
+            session,
+        }),
         now_ms,
     };
     match state.db.call(message).await? {
         UsedLegacyToken::Used => {}
-        UsedLegacyToken::UsedBefore => return Err(ApiError::token_refused(TokenError::Blacklisted)),
+        UsedLegacyToken::UsedBefore | UsedLegacyToken::Ended => {
+            return Err(ApiError::token_refused(TokenError::Blacklisted));
+        }
         UsedLegacyToken::NoAccount => return Err(no_account()),
     }
-    let pair = state
-        .tokens
-        .issue_pair(user_id, &sid, 0, &claims.additional, now_ms)?;
+    let carried = state.tokens.carried_over(claims.additional);
+    let pair = state.tokens.issue_pair(user_id, &sid, 0, &carried, now_ms)?;
     Ok(answer(pair.access, Some(pair.refresh)))
 }
 

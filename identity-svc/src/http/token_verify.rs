@@ -1,4 +1,5 @@
-//! `POST token/verify/` (contract section 10). Neither the token's type nor its account matters; its session does.
+//! `POST token/verify/` (contract section 10). The token's type does not matter; its session does, and where it has none
+//! its account.
 
 use actix_web::{HttpResponse, web};
 use shared::jwt::{Claims, TokenError, TokenType};
@@ -7,7 +8,7 @@ use super::body::{Body, RequestBody};
 use super::fields::FieldReader;
 use super::session_check::{self, Refusal};
 use super::{ApiError, AppState};
-use crate::db::messages::{FindSession, IsLegacyTokenUsed, SessionState};
+use crate::db::messages::{FindSession, FindUser, IsLegacyTokenUsed, SessionState};
 use crate::domain::field_errors::NON_FIELD;
 use crate::domain::texts::Text;
 
@@ -41,7 +42,13 @@ pub async fn token_verify(
 }
 
 async fn check_access(state: &AppState, claims: &Claims) -> Result<(), ApiError> {
-    let Some(sid) = &claims.sid else { return Ok(()) };
+    let Some(sid) = &claims.sid else {
+        return if has_account(state, claims).await? {
+            Ok(())
+        } else {
+            Err(ApiError::token_refused(TokenError::Invalid))
+        };
+    };
     let found = state.db.call(FindSession { sid: sid.clone() }).await?;
     let is_live = found.is_some_and(|found| {
         found.state != SessionState::Revoked && Some(found.user_id) == session_check::user_id(claims)
@@ -53,12 +60,22 @@ async fn check_access(state: &AppState, claims: &Claims) -> Result<(), ApiError>
     }
 }
 
+/// Whether a token without a session, of a former Django site, still speaks for an account.
+async fn has_account(state: &AppState, claims: &Claims) -> Result<bool, ApiError> {
+    let Some(id) = session_check::user_id(claims) else {
+        return Ok(false);
+    };
+    let user = state.db.call(FindUser { id }).await?;
+    Ok(user.is_some_and(|user| user.is_active && user.takes_token_issued_at(claims.iat)))
+}
+
 async fn check_refresh(state: &AppState, claims: &Claims) -> Result<(), ApiError> {
     let blacklisted = || ApiError::field(NON_FIELD, Text::TokenBlacklisted);
     let Some(sid) = &claims.sid else {
         let jti = claims.jti.clone().unwrap_or_default();
         let is_used = state.db.call(IsLegacyTokenUsed { jti }).await?;
-        return if is_used { Err(blacklisted()) } else { Ok(()) };
+        let is_dead = is_used || !has_account(state, claims).await?;
+        return if is_dead { Err(blacklisted()) } else { Ok(()) };
     };
     match session_check::check_refresh(state, claims, sid).await? {
         Ok(_) | Err(Refusal::NoAccount) => Ok(()),

@@ -85,7 +85,7 @@ async fn check_login(page: &Page, sent: Result<Body<LoginForm>, ApiError>) -> Re
     settle_attempt(state, matched.attempt, &matched.user).await?;
     let proof = PageProof {
         user_id: matched.user.id,
-        password_set_at_ms: matched.user.password_set_at_ms,
+        valid_from_ms: matched.user.proofs_valid_from_ms(),
     };
     let proof = state.tokens.issue_page_proof(proof, state.clock.now_ms())?;
     list(page, &matched.user, &proof, None).await
@@ -123,14 +123,14 @@ async fn take_end(page: &Page, sent: Result<Body<EndForm>, ApiError>) -> Result<
     list(page, &user, &request.proof, done).await
 }
 
-/// The account of a proof, if its password is still the one that was entered.
+/// The account of a proof, if its password is still the one that was entered and it was never switched off since.
 async fn find_proven(page: &Page, proof: &str) -> Result<Option<User>, ApiError> {
     let state = &page.state;
     let Some(proof) = state.tokens.verify_page_proof(proof, state.clock.now_ms()) else {
         return Ok(None);
     };
     let user = state.db.call(FindUser { id: proof.user_id }).await?;
-    Ok(user.filter(|user| user.is_active && user.password_set_at_ms == proof.password_set_at_ms))
+    Ok(user.filter(|user| user.is_active && user.proofs_valid_from_ms() == proof.valid_from_ms))
 }
 
 /// What is wrong with both together is told where it is corrected most often, and where nothing was kept.

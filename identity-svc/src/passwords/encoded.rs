@@ -33,10 +33,10 @@ pub fn needs_rehash(encoded: &str, cost: u32) -> bool {
     !matches!(Scheme::parse(encoded), Ok(Scheme::BcryptSha256(bcrypt)) if bcrypt.cost == cost)
 }
 
-/// Whether [`verify`] can come to `true` for some password. Where it cannot, it answers without the work, which
-/// would show.
-pub fn is_usable(encoded: &str) -> bool {
-    Scheme::parse(encoded).is_ok()
+/// How much work [`verify`] is, in rounds of bcrypt. `None`: it can come to `true` for no password, and answers without
+/// any work, which would show.
+pub fn rounds(encoded: &str) -> Option<u64> {
+    Scheme::parse(encoded).ok().map(|scheme| scheme.rounds())
 }
 
 /// Whether an operator may store this for an account: a readable hash within bounds, or `!...` for no password.
@@ -48,17 +48,6 @@ pub fn check_importable(encoded: &str) -> Result<(), ImportError> {
         return Ok(());
     }
     Scheme::parse(encoded).map(drop)
-}
-
-/// A stored form that takes as long to verify as a real one at this cost and matches no password: nobody knows what
-/// hashes to zeros. A cost beyond the bounds counts as the nearest one within.
-pub fn unknown_user_hash(cost: u32) -> String {
-    let cost = cost.clamp(*BCRYPT_COSTS.start(), *BCRYPT_COSTS.end());
-    encode_bcrypt_sha256(&Bcrypt {
-        cost,
-        salt: *b"no such account!",
-        hash: [0; 23],
-    })
 }
 
 #[cfg(test)]
@@ -145,7 +134,7 @@ mod tests {
             assert!(!verify(&format!("{password}x"), encoded), "{encoded}");
             assert!(!verify("", encoded), "{encoded}");
             assert_eq!(check_importable(encoded), Ok(()));
-            assert!(is_usable(encoded));
+            assert!(rounds(encoded).is_some());
         }
     }
 
@@ -195,14 +184,19 @@ mod tests {
     }
 
     #[test]
-    fn no_password_matches_the_hash_of_an_unknown_user() {
-        let encoded = unknown_user_hash(4);
-        assert!(is_usable(&encoded) && !needs_rehash(&encoded, 4));
-        for password in ["", "!", PLAIN, "\0"] {
-            assert!(!verify(password, &encoded));
-        }
-        assert!(unknown_user_hash(12).starts_with("bcrypt_sha256$$2b$12$"));
-        assert!(is_usable(&unknown_user_hash(0)) && is_usable(&unknown_user_hash(99)));
+    fn the_work_of_a_comparison_is_told_in_rounds_of_bcrypt() {
+        assert_eq!(rounds(&hash(PLAIN, 4).unwrap()), Some(16));
+        assert_eq!(
+            rounds("bcrypt$$2b$12$aaaaaaaaaaaaaaaaaaaaa.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+            Some(4096)
+        );
+        assert_eq!(
+            rounds("md5$NaClNaClNaCl$0f9f0d8b2087bad9c8d35dc5372ec4ce"),
+            Some(0)
+        );
+        let django = "pbkdf2_sha256$1000000$NaClNaClNaCl$I2Nmy5LvAhuc9jKJLC6Ye+S6zrwi1EdRk6V5xaM4ZD0=";
+        assert_eq!(rounds(django), Some(6250));
+        assert_eq!((rounds("!"), rounds("")), (None, None));
     }
 
     #[test]
@@ -264,7 +258,7 @@ mod tests {
                 !verify("", encoded) && !verify(PLAIN, encoded) && !verify(encoded, encoded),
                 "{encoded}"
             );
-            assert!(!is_usable(encoded), "{encoded}");
+            assert!(rounds(encoded).is_none(), "{encoded}");
             assert_eq!(
                 check_importable(encoded).is_ok(),
                 encoded.starts_with('!'),
@@ -278,7 +272,7 @@ mod tests {
         for (password, encoded) in BY_DJANGO {
             for (end, _) in encoded.char_indices() {
                 assert!(
-                    !is_usable(&encoded[..end]) || !verify(password, &encoded[..end]),
+                    rounds(&encoded[..end]).is_none() || !verify(password, &encoded[..end]),
                     "{encoded} {end}"
                 );
             }

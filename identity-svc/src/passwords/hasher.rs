@@ -11,22 +11,19 @@ use actix::{Actor, Handler, SyncContext};
 use shared::pool::{Execute, Job, PoolError};
 use shared::secret::Secret;
 
+use crate::passwords::work::Work;
 use crate::passwords::{HashError, Verified, encoded};
 
 /// One thread that hashes.
 pub struct PasswordHasher {
     cost: u32,
-    unknown_user: String,
     pace: Arc<Pace>,
+    work: Arc<Work>,
 }
 
 impl PasswordHasher {
-    pub fn new(cost: u32, pace: Arc<Pace>) -> Self {
-        Self {
-            cost,
-            unknown_user: encoded::unknown_user_hash(cost),
-            pace,
-        }
+    pub fn new(cost: u32, pace: Arc<Pace>, work: Arc<Work>) -> Self {
+        Self { cost, pace, work }
     }
 }
 
@@ -73,15 +70,21 @@ impl Execute<PasswordHasher> for VerifyPassword {
 
     fn execute(self, hasher: &mut PasswordHasher) -> Verified {
         let stored = self.encoded.as_ref().map(|encoded| encoded.expose().as_str());
-        // Accounts that nobody can log in to must not answer sooner than others.
-        let Some(stored) = stored.filter(|stored| encoded::is_usable(stored)) else {
-            encoded::verify(self.password.expose(), &hasher.unknown_user);
+        let password = self.password.expose();
+        // Nobody's password, that of accounts that nobody can log in to, and every scheme's: a failure costs the same.
+        let Some((stored, rounds)) = stored.and_then(|stored| Some((stored, encoded::rounds(stored)?)))
+        else {
+            hasher.work.make_up(password.as_bytes(), 0);
             return Verified {
                 matches: false,
                 needs_rehash: false,
             };
         };
-        let matches = encoded::verify(self.password.expose(), stored);
+        hasher.work.meet(rounds);
+        let matches = encoded::verify(password, stored);
+        if !matches {
+            hasher.work.make_up(password.as_bytes(), rounds);
+        }
         Verified {
             matches,
             needs_rehash: encoded::needs_rehash(stored, hasher.cost),

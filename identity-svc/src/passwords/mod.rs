@@ -3,6 +3,7 @@
 pub mod encoded;
 mod hasher;
 mod scheme;
+mod work;
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -13,6 +14,7 @@ use shared::pool::{Pool, PoolError};
 use shared::secret::Secret;
 
 use crate::passwords::hasher::{HashPassword, Pace, PasswordHasher, VerifyPassword};
+use crate::passwords::work::Work;
 
 /// The most work that runs and waits, however short it is expected to be.
 const CAPACITY: usize = 1024;
@@ -43,6 +45,7 @@ pub struct Verified {
 pub struct Passwords {
     pool: Pool<PasswordHasher>,
     pace: Arc<Pace>,
+    work: Arc<Work>,
     threads: usize,
     cost: u32,
     max_wait: Duration,
@@ -57,8 +60,11 @@ impl Passwords {
             given => given,
         };
         let pace = Arc::new(Pace::expected_at(cost));
-        let actor_pace = pace.clone();
-        let addr = SyncArbiter::start(threads, move || PasswordHasher::new(cost, actor_pace.clone()));
+        let work = Arc::new(Work::at_cost(cost));
+        let (actor_pace, actor_work) = (pace.clone(), work.clone());
+        let addr = SyncArbiter::start(threads, move || {
+            PasswordHasher::new(cost, actor_pace.clone(), actor_work.clone())
+        });
         let pool = Pool::new(
             addr,
             CAPACITY.max(threads),
@@ -67,6 +73,7 @@ impl Passwords {
         Self {
             pool,
             pace,
+            work,
             threads,
             cost,
             max_wait,
@@ -85,7 +92,8 @@ impl Passwords {
             .map_err(|error| self.explain(error))?
     }
 
-    /// Compares a password with the stored form. `None`, an unknown user, takes as long as a user and never matches.
+    /// Compares a password with the stored form. `None`, an unknown user, never matches. A failure takes the same work
+    /// whatever the stored form.
     ///
     /// # Errors
     /// See [`HashError`].
@@ -105,6 +113,12 @@ impl Passwords {
     /// The bcrypt cost of new passwords.
     pub fn cost(&self) -> u32 {
         self.cost
+    }
+
+    /// The work of all comparisons since the start, in rounds of bcrypt (cost 12 has 4096): what tests compare in place of
+    /// times.
+    pub fn rounds_done(&self) -> u64 {
+        self.work.done()
     }
 
     /// How many jobs wait for a thread.

@@ -111,6 +111,35 @@ impl<'a> Scheme<'a> {
         }
     }
 
+    /// How much work [`Scheme::matches`] is, in rounds of bcrypt. Exact for bcrypt; for the others a factor that was measured
+    /// on one processor (x86-64 with SHA instructions), so others may see them cheaper or dearer.
+    pub fn rounds(&self) -> u64 {
+        match self {
+            Self::Bcrypt(bcrypt) | Self::BcryptSha256(bcrypt) => 1 << bcrypt.cost,
+            Self::Pbkdf2 {
+                algorithm,
+                iterations,
+                ..
+            } => {
+                let a_round = if *algorithm == pbkdf2::PBKDF2_HMAC_SHA1 {
+                    220
+                } else {
+                    160
+                };
+                u64::from(iterations.get()) / a_round
+            }
+            Self::Argon2 { argon2, .. } => {
+                let params = argon2.params();
+                u64::from(params.m_cost()).saturating_mul(u64::from(params.t_cost())) / 64
+            }
+            Self::Scrypt { params, .. } => {
+                let blocks = (1 << params.log_n()) * u64::from(params.r());
+                blocks.saturating_mul(u64::from(params.p())) / 200
+            }
+            Self::Md5 { .. } => 0,
+        }
+    }
+
     /// Computes the hash of `password` and compares in constant time.
     pub fn matches(&self, password: &str) -> bool {
         match self {

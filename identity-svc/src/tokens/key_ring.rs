@@ -10,9 +10,7 @@ use shared::jwt::{SigningAlgorithm, VerifyingKey, VerifyingKeys};
 use shared::secret::Secret;
 
 use super::key_file::{KeysError, StoredKey};
-
-/// HS256 secrets have at least as many bytes as the hash (RFC 7518 section 3.2).
-pub const MIN_HS256_BYTES: usize = 32;
+use super::shared_secret;
 
 /// A key that signs from `active_from_ms` on.
 pub struct SigningKey {
@@ -27,6 +25,9 @@ pub struct SigningKey {
 pub struct LegacyKey {
     pub secret: Secret<String>,
     pub until_ms: i64,
+    /// Additional claims that tokens get which take the place of its tokens. All others are dropped: what they mean here,
+    /// nobody has said.
+    pub claims: Vec<String>,
 }
 
 pub struct KeyRing {
@@ -141,7 +142,9 @@ fn signing_key(stored: &StoredKey, path: &Path) -> Result<SigningKey, KeysError>
         SigningAlgorithm::EdDSA => EncodingKey::from_ed_pem(pem),
         SigningAlgorithm::ES256 => EncodingKey::from_ec_pem(pem),
         SigningAlgorithm::RS256 => EncodingKey::from_rsa_pem(pem),
-        SigningAlgorithm::HS256 if pem.len() < MIN_HS256_BYTES => return Err(KeysError::ShortSecret),
+        SigningAlgorithm::HS256 if pem.len() < shared_secret::MIN_BYTES => {
+            return Err(KeysError::ShortSecret);
+        }
         SigningAlgorithm::HS256 => Ok(EncodingKey::from_secret(pem)),
     };
     let key = key.map_err(|_| damaged(path, &stored.kid, stored.algorithm))?;
@@ -160,7 +163,7 @@ fn signing_key(stored: &StoredKey, path: &Path) -> Result<SigningKey, KeysError>
 /// The key from the settings. Its name is derived from it, so that all replicas agree, and tells nothing of it.
 fn from_secret(secret: &Secret<String>) -> Result<SigningKey, KeysError> {
     let bytes = secret.expose().as_bytes();
-    if bytes.len() < MIN_HS256_BYTES {
+    if bytes.len() < shared_secret::MIN_BYTES {
         return Err(KeysError::ShortSecret);
     }
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, bytes), b"gatehouse key id");

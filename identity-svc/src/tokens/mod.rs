@@ -4,6 +4,7 @@ pub mod key_file;
 pub mod key_ring;
 pub mod one_time;
 mod page_proof;
+pub mod shared_secret;
 mod signer;
 
 pub use page_proof::PageProof;

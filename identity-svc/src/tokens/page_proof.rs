@@ -23,8 +23,8 @@ const MAX_BYTES: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageProof {
     pub user_id: i64,
-    /// Of the password that was entered: the proof ends with it.
-    pub password_set_at_ms: i64,
+    /// When the account's proofs ended last, before this one: it ends at the next time.
+    pub valid_from_ms: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -88,7 +88,7 @@ mod tests {
     const NOW_MS: i64 = 1_800_000_000_000;
     const PROOF: PageProof = PageProof {
         user_id: 7,
-        password_set_at_ms: 1_799_999_999_999,
+        valid_from_ms: 1_799_999_999_999,
     };
 
     fn with_tokens(algorithm: SigningAlgorithm, test: impl Fn(&Tokens)) {

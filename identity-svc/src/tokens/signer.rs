@@ -116,6 +116,13 @@ impl Tokens {
         self.settings.refresh_lifetime
     }
 
+    /// The additional claims of a token of a former Django site that its successors get.
+    pub fn carried_over(&self, mut additional: Map<String, Value>) -> Map<String, Value> {
+        let allowed = self.settings.legacy.as_ref().map(|legacy| &legacy.claims);
+        additional.retain(|name, _| allowed.is_some_and(|allowed| allowed.contains(name)));
+        additional
+    }
+
     /// When a session that is opened or rotated now ends (Unix milliseconds).
     pub fn session_end_ms(&self, now_ms: i64) -> i64 {
         now_ms.saturating_add(shared::clock::to_ms(self.settings.refresh_lifetime))

@@ -7,4 +7,5 @@ mod http;
 mod logs;
 mod operator;
 mod outbox;
+mod settings;
 mod support;

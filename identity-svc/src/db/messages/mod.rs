@@ -35,5 +35,5 @@ pub use registration::{FindTaken, NewSession, NewUser, RegisterUser, Registered,
 pub use revocations::{FindRevoked, Revoked};
 pub use sessions::{
     FindSession, FoundSession, IsLegacyTokenUsed, RevokeSession, RotateSession, RotatedSession, SessionState,
-    UseLegacyToken, UsedLegacyToken, is_in_grace,
+    Successor, UseLegacyToken, UsedLegacyToken, is_in_grace,
 };

@@ -6,9 +6,9 @@ use diesel::QueryResult;
 use shared::secret::Secret;
 
 use crate::db::connection::DbConnection;
-use crate::db::queries::sessions;
-use crate::db::queries::users;
+use crate::db::queries::{one_time_secrets, sessions, users};
 use crate::db::{DbMessage, Mode};
+use crate::tokens::one_time::Purpose;
 
 /// Finds usernames that are another account's address, from before that was refused.
 #[derive(Clone, Debug)]
@@ -57,11 +57,13 @@ impl DbMessage for FindAmbiguousNames {
     }
 }
 
-/// Switches an account on or off. Its sessions stay: they are refused while it is off.
+/// Switches an account on or off. Off ends its sessions, reset links and tokens of a former Django site for good: on brings
+/// none of them back.
 #[derive(Clone, Debug)]
 pub struct SetActive {
     pub user_id: i64,
     pub is_active: bool,
+    pub now_ms: i64,
 }
 
 impl DbMessage for SetActive {
@@ -69,7 +71,15 @@ impl DbMessage for SetActive {
     const MODE: Mode = Mode::Write;
 
     fn run(&self, connection: &mut DbConnection) -> QueryResult<()> {
-        users::update_active(connection, self.user_id, self.is_active)
+        // Locked, so that no login opens a session in the middle of it.
+        users::find_and_lock(connection, self.user_id)?;
+        if self.is_active {
+            return users::update_active(connection, self.user_id);
+        }
+        users::update_inactive(connection, self.user_id, self.now_ms)?;
+        one_time_secrets::delete_all_of(connection, self.user_id, Purpose::ResetPassword)?;
+        sessions::update_all_revoked(connection, self.user_id, None, "account deactivated", self.now_ms)
+            .map(drop)
     }
 }
 
@@ -104,6 +114,9 @@ impl DbMessage for ImportPassword {
     const MODE: Mode = Mode::Write;
 
     fn run(&self, connection: &mut DbConnection) -> QueryResult<()> {
-        users::update_password(connection, self.user_id, self.encoded.expose(), self.now_ms).map(drop)
+        let Some(user) = users::find_and_lock(connection, self.user_id)? else {
+            return Ok(());
+        };
+        users::update_imported_password(connection, &user, self.encoded.expose(), self.now_ms)
     }
 }

@@ -150,9 +150,18 @@ impl DbMessage for IsLegacyTokenUsed {
 pub struct UseLegacyToken {
     pub jti: String,
     pub expires_at_ms: i64,
-    /// The session to open, and for whom.
-    pub session: Option<(i64, NewSession)>,
+    /// The session to open.
+    pub successor: Option<Successor>,
     pub now_ms: i64,
+}
+
+/// A session in place of a token without one.
+#[derive(Clone, Debug)]
+pub struct Successor {
+    pub user_id: i64,
+    /// When the token was issued (Unix seconds), if it says so.
+    pub issued_at: Option<i64>,
+    pub session: NewSession,
 }
 
 /// What became of the token.
@@ -162,6 +171,8 @@ pub enum UsedLegacyToken {
     UsedBefore,
     /// The account is gone or switched off; the token stays.
     NoAccount,
+    /// It is older than the account's last change or reset of the password, or its deactivation.
+    Ended,
 }
 
 impl DbMessage for UseLegacyToken {
@@ -172,11 +183,15 @@ impl DbMessage for UseLegacyToken {
         if legacy_tokens::is_used(connection, &self.jti)? {
             return Ok(UsedLegacyToken::UsedBefore);
         }
-        if let Some((user_id, session)) = &self.session {
-            if !users::find_and_lock(connection, *user_id)?.is_some_and(|user| user.is_active) {
+        if let Some(successor) = &self.successor {
+            let user = users::find_and_lock(connection, successor.user_id)?;
+            let Some(user) = user.filter(|user| user.is_active) else {
                 return Ok(UsedLegacyToken::NoAccount);
+            };
+            if !user.takes_token_issued_at(successor.issued_at) {
+                return Ok(UsedLegacyToken::Ended);
             }
-            sessions::insert_session(connection, &session.of(*user_id, self.now_ms))?;
+            sessions::insert_session(connection, &successor.session.of(user.id, self.now_ms))?;
         }
         legacy_tokens::insert_used(connection, &self.jti, self.expires_at_ms)?;
         Ok(UsedLegacyToken::Used)

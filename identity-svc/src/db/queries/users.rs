@@ -22,6 +22,29 @@ pub struct User {
     pub is_active: bool,
     pub created_at_ms: i64,
     pub password_set_at_ms: i64,
+    /// See [`User::takes_token_issued_at`]. `None`: no change or reset of the password, no deactivation so far.
+    pub tokens_valid_from_ms: Option<i64>,
+}
+
+impl User {
+    /// Whether a token without a session, of a former Django site, may still speak for the account: it ends with a change or
+    /// a reset of the password and with a deactivation, as sessions do. Tokens tell seconds; one of the same second as such
+    /// an end ends with it.
+    pub fn takes_token_issued_at(&self, issued_at_seconds: Option<i64>) -> bool {
+        let valid_from_ms = self.tokens_valid_from_ms.unwrap_or(self.password_set_at_ms);
+        issued_at_seconds.is_some_and(|issued_at| issued_at >= valid_from_ms.div_euclid(1000))
+    }
+
+    /// The last time at which the account's proofs of a password ended (Unix milliseconds).
+    pub fn proofs_valid_from_ms(&self) -> i64 {
+        let valid_from_ms = self.tokens_valid_from_ms.unwrap_or(self.password_set_at_ms);
+        valid_from_ms.max(self.password_set_at_ms)
+    }
+}
+
+/// The first second of which no token can be that was issued until `now_ms`.
+fn next_second_ms(now_ms: i64) -> i64 {
+    now_ms.div_euclid(1000).saturating_add(1).saturating_mul(1000)
 }
 
 #[derive(Insertable)]
@@ -128,7 +151,11 @@ pub fn update_password_from(
     now_ms: i64,
 ) -> QueryResult<bool> {
     let updated = diesel::update(users::table.filter(users::id.eq(id).and(users::password.eq(old))))
-        .set((users::password.eq(new), users::password_set_at_ms.eq(now_ms)))
+        .set((
+            users::password.eq(new),
+            users::password_set_at_ms.eq(now_ms),
+            users::tokens_valid_from_ms.eq(Some(next_second_ms(now_ms))),
+        ))
         .execute(connection)?;
     Ok(updated == 1)
 }
@@ -141,11 +168,33 @@ pub fn update_encoding(connection: &mut DbConnection, id: i64, old: &str, new: &
     Ok(updated == 1)
 }
 
-pub fn update_password(connection: &mut DbConnection, id: i64, new: &str, now_ms: i64) -> QueryResult<bool> {
-    let updated = diesel::update(users::table.find(id))
-        .set((users::password.eq(new), users::password_set_at_ms.eq(now_ms)))
-        .execute(connection)?;
-    Ok(updated == 1)
+pub fn update_password(connection: &mut DbConnection, id: i64, new: &str, now_ms: i64) -> QueryResult<()> {
+    diesel::update(users::table.find(id))
+        .set((
+            users::password.eq(new),
+            users::password_set_at_ms.eq(now_ms),
+            users::tokens_valid_from_ms.eq(Some(next_second_ms(now_ms))),
+        ))
+        .execute(connection)
+        .map(drop)
+}
+
+/// Sets a password without ending anything: tokens stay as good as they were.
+pub fn update_imported_password(
+    connection: &mut DbConnection,
+    user: &User,
+    new: &str,
+    now_ms: i64,
+) -> QueryResult<()> {
+    let valid_from_ms = user.tokens_valid_from_ms.unwrap_or(user.password_set_at_ms);
+    diesel::update(users::table.find(user.id))
+        .set((
+            users::password.eq(new),
+            users::password_set_at_ms.eq(now_ms),
+            users::tokens_valid_from_ms.eq(Some(valid_from_ms)),
+        ))
+        .execute(connection)
+        .map(drop)
 }
 
 pub fn update_email_verified(connection: &mut DbConnection, id: i64) -> QueryResult<()> {
@@ -155,9 +204,20 @@ pub fn update_email_verified(connection: &mut DbConnection, id: i64) -> QueryRes
         .map(drop)
 }
 
-pub fn update_active(connection: &mut DbConnection, id: i64, is_active: bool) -> QueryResult<()> {
+pub fn update_active(connection: &mut DbConnection, id: i64) -> QueryResult<()> {
     diesel::update(users::table.find(id))
-        .set(users::is_active.eq(is_active))
+        .set(users::is_active.eq(true))
+        .execute(connection)
+        .map(drop)
+}
+
+/// Switches an account off; tokens without a session that it has are dead from then on.
+pub fn update_inactive(connection: &mut DbConnection, id: i64, now_ms: i64) -> QueryResult<()> {
+    diesel::update(users::table.find(id))
+        .set((
+            users::is_active.eq(false),
+            users::tokens_valid_from_ms.eq(Some(next_second_ms(now_ms))),
+        ))
         .execute(connection)
         .map(drop)
 }

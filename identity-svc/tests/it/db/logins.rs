@@ -176,6 +176,7 @@ async fn no_session_opens_for_a_changed_or_inactive_account(setup: Setup) {
     let switch = |is_active| SetActive {
         user_id: ann.id,
         is_active,
+        now_ms: START_MS,
     };
     db.call(switch(false)).await.unwrap();
     assert_eq!(

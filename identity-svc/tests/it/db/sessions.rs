@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use identity_svc::db::messages::{
     FindRevoked, FindSession, IsLegacyTokenUsed, RevokeSession, RotateSession, RotatedSession, SessionState,
-    UseLegacyToken, UsedLegacyToken,
+    Successor, UseLegacyToken, UsedLegacyToken,
 };
 
 use super::{count_of, register, session, start};
@@ -135,13 +135,21 @@ async fn a_session_is_revoked_once(setup: Setup) {
     assert!(db.call(unknown).await.unwrap().is_none());
 }
 
+fn successor(user_id: i64, sid: &str) -> Successor {
+    Successor {
+        user_id,
+        issued_at: Some(START_MS / 1000),
+        session: session(sid),
+    }
+}
+
 async fn a_legacy_token_is_used_once(setup: Setup) {
     let db = start(&setup);
     let (user, _) = register(&db, "ann").await;
     let messages = (0..30).map(|at| UseLegacyToken {
         jti: "0f".to_owned(),
         expires_at_ms: START_MS + 1000,
-        session: Some((user.id, session(&format!("s{at}")))),
+        successor: Some(successor(user.id, &format!("s{at}"))),
         now_ms: START_MS,
     });
     let count = count_of(&db, messages.collect(), |it| *it == UsedLegacyToken::Used).await;
@@ -157,7 +165,7 @@ async fn a_legacy_token_of_nobody_stays(setup: Setup) {
     let message = UseLegacyToken {
         jti: "0f".to_owned(),
         expires_at_ms: START_MS + 1000,
-        session: Some((77, session("s"))),
+        successor: Some(successor(77, "s")),
         now_ms: START_MS,
     };
     assert_eq!(db.call(message).await, Ok(UsedLegacyToken::NoAccount));

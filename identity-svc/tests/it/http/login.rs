@@ -17,6 +17,7 @@ on_both_databases!(
     a_username_equal_to_an_address_is_no_way_around_the_waiting,
     a_name_that_waits_does_not_tell_its_address,
     an_imported_hash_is_replaced_at_the_next_login,
+    a_failed_login_is_the_same_work_for_every_account_and_for_none,
     a_stale_bearer_header_does_not_keep_one_from_logging_in,
 );
 
@@ -270,6 +271,58 @@ async fn an_imported_hash_is_replaced_at_the_next_login(setup: Setup) {
     let replaced = "SELECT count(*) FROM users WHERE password LIKE 'bcrypt_sha256$%'";
     assert_eq!(app.database.number(replaced), 1);
     assert_eq!(app.login("ann", "Brine-lantern-42").await.status, 200);
+}
+
+async fn a_failed_login_is_the_same_work_for_every_account_and_for_none(setup: Setup) {
+    let app = setup.with("BCRYPT_COST", 6).spawn().await;
+    let hash = "b".repeat(31);
+    let stored = [
+        (
+            "pbkdf2",
+            "pbkdf2_sha256$20000$NaClNaClNaCl$I2Nmy5LvAhuc9jKJLC6Ye+S6zrwi1EdRk6V5xaM4ZD0=".to_owned(),
+        ),
+        (
+            "md5",
+            "md5$NaClNaClNaCl$0f9f0d8b2087bad9c8d35dc5372ec4ce".to_owned(),
+        ),
+        ("cheap", format!("bcrypt$$2b$04$aaaaaaaaaaaaaaaaaaaaa.{hash}")),
+        (
+            "equal",
+            format!("bcrypt_sha256$$2b$06$aaaaaaaaaaaaaaaaaaaaa.{hash}"),
+        ),
+        ("unusable", "!".to_owned()),
+        ("off", format!("bcrypt$$2b$04$aaaaaaaaaaaaaaaaaaaaa.{hash}")),
+    ];
+    for (name, encoded) in &stored {
+        app.register(name).await;
+        app.database.execute(&format!(
+            "UPDATE users SET password = '{encoded}' WHERE username = '{name}'"
+        ));
+    }
+    app.database
+        .execute("UPDATE users SET is_active = false WHERE username = 'off'");
+    let work_of = async |name: &str, password: &str| {
+        let before = app.running.passwords.rounds_done();
+        app.login(name, password)
+            .await
+            .refuses("non_field_errors", &[FAILED]);
+        app.running.passwords.rounds_done() - before
+    };
+    assert_eq!(work_of("nobody", "wrong").await, 64, "one hash of our own");
+    // The dearest form that is met is what all cost from then on.
+    let dearest = work_of("pbkdf2", "wrong").await;
+    assert_eq!(dearest, 125);
+    for (name, _) in &stored {
+        let work = work_of(name, "wrong").await;
+        assert!(
+            (dearest - 16..=dearest).contains(&work),
+            "{name}: {work} of {dearest}"
+        );
+    }
+    let work = work_of("off", "Brine-lantern-42").await;
+    assert!((dearest - 16..=dearest).contains(&work), "switched off: {work}");
+    let work = work_of("nobody", "wrong").await;
+    assert!((dearest - 16..=dearest).contains(&work), "nobody: {work}");
 }
 
 async fn a_stale_bearer_header_does_not_keep_one_from_logging_in(setup: Setup) {

@@ -3,6 +3,7 @@
 mod every_request;
 mod formats;
 mod internal;
+mod legacy_tokens;
 mod login;
 mod logout;
 mod openapi;

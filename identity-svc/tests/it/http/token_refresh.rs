@@ -19,9 +19,9 @@ on_both_databases!(
     the_claims_have_the_contracts_form,
 );
 
-const NO_ACCOUNT: &str = "No active account found for the given token.";
+pub const NO_ACCOUNT: &str = "No active account found for the given token.";
 
-fn claims(token: &str) -> serde_json::Value {
+pub fn claims(token: &str) -> serde_json::Value {
     use base64::Engine;
     let payload = token.split('.').nth(1).unwrap();
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD

@@ -142,11 +142,16 @@ impl TestApp {
 
 /// A token as simplejwt makes them: HS256, no `kid`, no session.
 pub fn legacy_token(secret: &str, token_type: &str, jti: &str, user_id: &Value) -> String {
-    use jsonwebtoken::{EncodingKey, Header, encode};
     let iat = super::START_MS / 1000;
     let claims = json!({
         "token_type": token_type, "exp": iat + 86_400 * 30, "iat": iat, "jti": jti, "user_id": user_id,
     });
+    signed(secret, &claims)
+}
+
+/// A token of these claims, as simplejwt signs it.
+pub fn signed(secret: &str, claims: &Value) -> String {
+    use jsonwebtoken::{EncodingKey, Header, encode};
     let key = EncodingKey::from_secret(secret.as_bytes());
-    encode(&Header::default(), &claims, &key).unwrap()
+    encode(&Header::default(), claims, &key).unwrap()
 }

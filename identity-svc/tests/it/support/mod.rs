@@ -6,7 +6,7 @@ mod database;
 mod document;
 mod mailer;
 
-pub use api::{Answer, Body, PASSWORD, legacy_token};
+pub use api::{Answer, Body, PASSWORD, legacy_token, signed};
 pub use app::{Setup, TestApp};
 #[cfg(feature = "postgres")]
 pub use database::TestDatabase;
