@@ -8,6 +8,7 @@ use crate::db::connection::DbConnection;
 use crate::db::queries::sessions::{self, InsertSession};
 use crate::db::queries::users::{self, InsertUser, User};
 use crate::db::{DbMessage, Mode};
+use crate::domain::email_address;
 use crate::mail_draft::MailDraft;
 
 /// Which unique values of a registration belong to somebody else.
@@ -52,7 +53,7 @@ pub struct NewUser {
     pub uid: String,
     pub username: String,
     pub username_key: String,
-    /// Lower-case.
+    /// As written, in lower case.
     pub email: String,
     /// In Django's encoding.
     pub password: Secret<String>,
@@ -103,7 +104,8 @@ impl DbMessage for RegisterUser {
 
     fn run(&self, connection: &mut DbConnection) -> QueryResult<Registered> {
         let user = &self.user;
-        let taken = find_taken(connection, &user.username_key, &user.email)?;
+        let email_key = email_address::key(&user.email);
+        let taken = find_taken(connection, &user.username_key, &email_key)?;
         if taken.any() {
             return Ok(Registered::Taken(taken));
         }
@@ -112,7 +114,7 @@ impl DbMessage for RegisterUser {
             username: &user.username,
             username_key: &user.username_key,
             email: &user.email,
-            email_key: &user.email,
+            email_key: &email_key,
             is_email_verified: false,
             password: user.password.expose(),
             first_name: "",
