@@ -75,7 +75,7 @@ pub async fn registration(
         uid: random::base64url_128(),
         username_key: username::key(&request.username),
         username: request.username,
-        email: email_address::key(&request.email),
+        email: request.email.to_lowercase(),
         password,
     };
     let mail = context.new_mail(&state, Purpose::VerifyEmail, now_ms);

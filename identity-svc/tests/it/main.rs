@@ -1,6 +1,7 @@
 //! identity-svc over its own HTTP server, and its units of work on both databases.
 #![cfg(test)]
 
+mod addresses;
 mod db;
 mod encryption;
 mod http;
