@@ -330,6 +330,7 @@ mod tests {
         settings.legacy = Some(LegacyKey {
             secret: secret(),
             until_ms: NOW_MS + 1,
+            claims: Vec::new(),
         });
         let tokens = Tokens::start(settings.clone(), NOW_MS).unwrap();
         let [Some(_), None] = tokens.secret_keys(NOW_MS)[..] else {
