@@ -22,7 +22,7 @@ use crate::http1::response_head::{Framing, ResponseHead};
 use crate::http1::write;
 use crate::middleware::request_context::RequestContext;
 use crate::routes::Route;
-use crate::server::app_service::{BodyLength, WebSocketUpgrade};
+use crate::server::app_service::{BodyLength, Upgraded, WebSocketUpgrade};
 use crate::upstream::{
     Declared, Exchange, Permit, Pool, Reached, Requester, Upstream, UpstreamConnection, connect, reach,
 };
@@ -60,7 +60,7 @@ enum Outgoing {
 
 impl Proxy {
     /// Forwards a request of `route`. The response's body owns its connection to the upstream and the permit for it;
-    /// a 101 carries a [`Tunnel`] in its extensions. To drop the future or the body ends the work at the upstream.
+    /// a 101 carries an [`Upgraded`] in its extensions. To drop the future or the body ends the work at the upstream.
     ///
     /// The response may begin before `payload` was read to its end; its body reads on then.
     ///
@@ -202,7 +202,11 @@ impl Proxy {
             let mut response = response(status, headers, BoxBody::new(()));
             let session = call.context.caller.as_ref().map(|caller| checker.session(caller));
             let tunnel = Tunnel::new(transfer.into_upgraded(), permit, session);
-            response.extensions_mut().insert(tunnel);
+            response
+                .extensions_mut()
+                .insert(Upgraded::new(move |client, early| {
+                    Box::pin(tunnel.run(client, early))
+                }));
             return Ok(response);
         }
         let held_bytes = if call.route.is_identity {

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::{Call, PATIENCE, Service, World};
 use crate::edge_auth::Caller;
 use crate::error::GatewayError;
-use crate::proxy::websocket::Tunnel;
+use crate::server::app_service::Upgraded;
 
 const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n";
 
@@ -25,9 +25,9 @@ async fn open(world: &World, call: Call) -> (DuplexStream, Service) {
     service.say(&format!("{SWITCH}hello")).await;
     let mut response: HttpResponse = forwarded.await.unwrap().unwrap();
     assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
-    let tunnel = response.extensions_mut().remove::<Tunnel>().unwrap();
-    let (mut client, wire) = duplex(1024);
-    tokio::task::spawn_local(async move { tunnel.run(wire, b"early").await });
+    let tunnel = response.extensions_mut().remove::<Upgraded>().unwrap();
+    let (mut client, mut wire) = duplex(1024);
+    tokio::task::spawn_local(async move { tunnel.run(&mut wire, b"early").await });
     let mut seen = [0; 5];
     client.read_exact(&mut seen).await.unwrap();
     assert_eq!(&seen, b"hello");
