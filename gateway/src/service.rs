@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::app::{self, ExtraPages};
 use crate::edge_auth::key_set::KeyFetcher;
 use crate::edge_auth::revocations::{RevocationFeed, Revocations};
+use crate::edge_auth::secret_keys::SecretKeys;
 use crate::edge_auth::{Checker, EdgeAuth, IdentityClient};
 use crate::middleware::request_context::OutermostLayer;
 use crate::proxy::Proxy;
@@ -275,9 +276,12 @@ fn edge_auth(
         settings.key_fetch_pause,
         identity(),
     );
-    let revocations = Revocations::new(metrics);
+    let known = (
+        Revocations::new(settings.revocations_interval, metrics),
+        SecretKeys::default(),
+    );
     RevocationFeed::start(
-        revocations.clone(),
+        known.clone(),
         settings.revocations_interval,
         settings.clock.clone(),
         metrics,
@@ -286,7 +290,7 @@ fn edge_auth(
     );
     EdgeAuth::new(
         keys,
-        revocations,
+        known,
         settings.when_stale,
         settings.clock.clone(),
         metrics,
