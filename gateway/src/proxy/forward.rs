@@ -104,12 +104,17 @@ impl Proxy {
             return Ok(response);
         }
         let outgoing = whole.bytes.clone().map_or(Outgoing::Nothing, Outgoing::Whole);
-        self.pass_on(&call, outgoing, checker)
+        let response = self
+            .pass_on(&call, outgoing, checker)
             .await
             .map_err(|error| match error {
                 GatewayError::BadGateway | GatewayError::GatewayTimeout => GatewayError::Unavailable,
                 other => other,
-            })
+            })?;
+        if response.status().is_success() && call.changes_password() {
+            checker.password_changed(request.headers());
+        }
+        Ok(response)
     }
 
     async fn pass_on(
@@ -284,6 +289,11 @@ impl Proxy {
 impl Call<'_> {
     fn client(&self) -> IpAddr {
         self.context.origin.address
+    }
+
+    fn changes_password(&self) -> bool {
+        self.request.method() == Method::POST
+            && self.path.strip_suffix('/').unwrap_or(self.path) == "/api/auth/password/change"
     }
 
     fn requester(&self) -> Requester {
