@@ -39,8 +39,13 @@ async fn check(request: &HttpRequest) -> Result<Option<Rc<Caller>>, Refusal> {
     let checker = request
         .app_data::<web::Data<Checker>>()
         .ok_or(Refusal::Unavailable)?;
-    let client = request.extensions().get::<RequestContext>().map(|context| context.origin.address);
-    checker.check(request.headers(), client.ok_or(Refusal::Unavailable)?).await
+    let client = request
+        .extensions()
+        .get::<RequestContext>()
+        .map(|context| context.origin.address);
+    checker
+        .check(request.headers(), client.ok_or(Refusal::Unavailable)?)
+        .await
 }
 
 /// The handler of [`edge_auth::FORWARD_PATHS`]: 200 and who it is, or 401.
