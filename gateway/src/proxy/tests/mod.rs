@@ -92,7 +92,7 @@ impl World {
             ..RoutesFile::default()
         };
         let routes = Arc::new(Routes::new(common.clone(), &file));
-        let revocations = Revocations::new(PATIENCE, &metrics);
+        let revocations = Revocations::new(Duration::from_secs(1), &metrics);
         // Nobody is asked: no test here checks a token.
         let nowhere = Common {
             identity_urls: vec!["http://127.0.0.1:1".parse().unwrap()],
