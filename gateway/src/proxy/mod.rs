@@ -1,5 +1,6 @@
 //! One request to an upstream, and the response back.
 
+mod call;
 mod forward;
 mod headers;
 pub mod held;
