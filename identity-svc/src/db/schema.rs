@@ -78,11 +78,20 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    mail_requests (client) {
+        client -> Text,
+        request_count -> Integer,
+        began_at_ms -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     users,
     sessions,
     one_time_secrets,
     outbox,
     login_failures,
+    mail_requests,
     used_legacy_tokens
 );

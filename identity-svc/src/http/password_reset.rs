@@ -9,7 +9,7 @@ use super::body::{Body, RequestBody};
 use super::fields::FieldReader;
 use super::responses::Detail;
 use super::{ApiError, AppState, Context};
-use crate::db::messages::RequestMail;
+use crate::db::messages::{RequestMail, RequestedMail};
 use crate::domain::email_address;
 use crate::domain::texts::Text;
 use crate::tokens::one_time::Purpose;
@@ -50,12 +50,17 @@ pub async fn request_mail(
 ) -> Result<(), ApiError> {
     let answer_at = Instant::now() + ANSWER_AFTER;
     let message = RequestMail {
+        client: context.client_address.clone(),
         email_key: email_address::key(&request.email),
         mail: context.new_mail(state, purpose, state.clock.now_ms()),
         mails_per_hour: state.settings.mails_per_hour,
     };
-    if state.db.call(message).await? {
-        state.db.outbox_changed().notify_one();
+    match state.db.call(message).await? {
+        RequestedMail::Queued => state.db.outbox_changed().notify_one(),
+        RequestedMail::NotSent => {}
+        RequestedMail::ClientHasHadEnough => {
+            log::info!(request_id:% = context.request_id; "this client has asked for too many mails: none is sent");
+        }
     }
     sleep_until(answer_at).await;
     Ok(())

@@ -3,11 +3,12 @@
 use diesel::QueryResult;
 
 use super::login_attempts::FORGET_AFTER_MS;
+use super::mails::HOUR_MS;
 use crate::db::connection::DbConnection;
-use crate::db::queries::{legacy_tokens, login_failures, one_time_secrets, outbox, sessions};
+use crate::db::queries::{legacy_tokens, login_failures, mail_requests, one_time_secrets, outbox, sessions};
 use crate::db::{DbMessage, Mode};
 
-/// Finished outbox rows are kept this long: they are what the budget of mails an hour counts.
+/// Mails that were sent are kept this long: somebody may ask what became of one.
 const KEEP_OUTBOX_MS: i64 = 7 * 24 * 3_600_000;
 /// Dead ones are kept longer: somebody may ask why a mail never came.
 const KEEP_DEAD_MS: i64 = 30 * 24 * 3_600_000;
@@ -27,16 +28,19 @@ pub struct Deleted {
     pub sessions: usize,
     pub secrets: usize,
     pub outbox_rows: usize,
+    /// Of requests for mails that sent nothing: kept for the hour in which they count.
+    pub suppressed_rows: usize,
     pub others: usize,
 }
 
 impl Deleted {
     pub fn largest(self) -> usize {
-        self.sessions.max(self.secrets).max(self.outbox_rows)
+        let outbox = self.outbox_rows.max(self.suppressed_rows);
+        self.sessions.max(self.secrets).max(outbox)
     }
 
     pub fn total(self) -> usize {
-        self.sessions + self.secrets + self.outbox_rows + self.others
+        self.sessions + self.secrets + self.outbox_rows + self.suppressed_rows + self.others
     }
 }
 
@@ -55,7 +59,9 @@ impl DbMessage for DeleteExpired {
                 before_ms(KEEP_DEAD_MS),
                 self.limit,
             )?,
+            suppressed_rows: outbox::delete_suppressed(connection, before_ms(HOUR_MS), self.limit)?,
             others: login_failures::delete_old(connection, before_ms(FORGET_AFTER_MS))?
+                + mail_requests::delete_old(connection, before_ms(HOUR_MS))?
                 + legacy_tokens::delete_expired(connection, self.now_ms)?,
         })
     }

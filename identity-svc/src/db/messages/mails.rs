@@ -4,6 +4,7 @@ use diesel::QueryResult;
 use diesel::result::Error as DieselError;
 
 use crate::db::connection::DbConnection;
+use crate::db::queries::mail_requests;
 use crate::db::queries::one_time_secrets::{self, InsertSecret};
 use crate::db::queries::outbox::{self, InsertOutboxRow, OutboxState};
 use crate::db::queries::users::{self, User};
@@ -11,7 +12,11 @@ use crate::db::{DbMessage, Mode};
 use crate::mail_draft::{MailDraft, NoticeDraft};
 use crate::tokens::one_time::Purpose;
 
-const HOUR_MS: i64 = 3_600_000;
+/// What the budgets of mails count.
+pub(super) const HOUR_MS: i64 = 3_600_000;
+
+/// How many addresses' mails an hour one client may ask for: an office behind one address has several people.
+const ADDRESSES_OF_A_CLIENT: u32 = 10;
 
 /// Stores the secret of a mail and the job that sends it, in the transaction of its cause.
 pub(super) fn insert_mail(connection: &mut DbConnection, mail: &MailDraft, user: &User) -> QueryResult<()> {
@@ -86,9 +91,12 @@ fn insert_outbox_row(
 }
 
 /// Somebody asks for a mail to an address. The answer must not tell whether the address has an account, so the work
-/// is the same either way: a row is written for unknown addresses too, and the budget counts both.
+/// is the same either way: a row is written for unknown addresses too, and the budget counts both. A client can ask for so
+/// many an hour, whatever the addresses, and leaves no row beyond that.
 #[derive(Clone, Debug)]
 pub struct RequestMail {
+    /// The client's network.
+    pub client: String,
     /// Lower-case.
     pub email_key: String,
     pub mail: MailDraft,
@@ -96,20 +104,36 @@ pub struct RequestMail {
     pub mails_per_hour: u32,
 }
 
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestedMail {
+    /// A mail job was written.
+    Queued,
+    /// The address wants no mail, or has had enough.
+    NotSent,
+    /// The client has asked for too many.
+    ClientHasHadEnough,
+}
+
 impl DbMessage for RequestMail {
-    /// Whether a mail job was written.
-    type Output = bool;
+    type Output = RequestedMail;
     const MODE: Mode = Mode::Write;
 
-    fn run(&self, connection: &mut DbConnection) -> QueryResult<bool> {
+    fn run(&self, connection: &mut DbConnection) -> QueryResult<RequestedMail> {
         let mail = &self.mail;
         if self.mails_per_hour > 0 {
+            let since_ms = mail.created_at_ms.saturating_sub(HOUR_MS);
+            let limit = self.mails_per_hour.saturating_mul(ADDRESSES_OF_A_CLIENT);
+            let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+            let (client, now_ms) = (&self.client, mail.created_at_ms);
+            if !mail_requests::upsert_unless_used_up(connection, client, limit, now_ms, since_ms)? {
+                return Ok(RequestedMail::ClientHasHadEnough);
+            }
             // Simultaneous requests are counted one after the other.
             outbox::lock_recipient(connection, &self.email_key)?;
-            let since_ms = mail.created_at_ms.saturating_sub(HOUR_MS);
             let recent = outbox::count_recent(connection, &self.email_key, mail.purpose.as_str(), since_ms)?;
             if recent >= i64::from(self.mails_per_hour) {
-                return Ok(false);
+                return Ok(RequestedMail::NotSent);
             }
         }
         let user = users::find_by_email(connection, &self.email_key)?;
@@ -119,7 +143,7 @@ impl DbMessage for RequestMail {
         };
         let Some(user) = user.filter(wants_it) else {
             insert_outbox_row(connection, mail, &self.email_key, "", OutboxState::Suppressed)?;
-            return Ok(false);
+            return Ok(RequestedMail::NotSent);
         };
         if mail.purpose == Purpose::ResetPassword {
             // Comes before or after a change of the password, which voids reset tokens, but not in the middle of it.
@@ -128,7 +152,7 @@ impl DbMessage for RequestMail {
             one_time_secrets::delete_all_of(connection, user.id, mail.purpose)?;
         }
         insert_mail(connection, mail, &user)?;
-        Ok(true)
+        Ok(RequestedMail::Queued)
     }
 }
 

@@ -21,7 +21,7 @@ pub use health::CheckDatabase;
 pub use janitor::{DeleteExpired, Deleted};
 pub use login::{FindLogin, Login, OpenSession, OpenedSession};
 pub use login_attempts::{Attempt, GiveBackAttempt, LoginLimit, ReserveAttempt, SettleAttempt};
-pub use mails::{ConfirmEmail, FindVerification, RequestMail};
+pub use mails::{ConfirmEmail, FindVerification, RequestMail, RequestedMail};
 pub use operator::{AmbiguousName, DeleteUser, FindAmbiguousNames, ImportPassword, SetActive};
 pub use outbox::{
     ClaimOutboxBatch, CountPayloads, FindMails, FindOutboxDepth, HasDueJob, MarkDead, MarkRetry, MarkSent,

@@ -2,6 +2,7 @@
 
 pub mod legacy_tokens;
 pub mod login_failures;
+pub mod mail_requests;
 pub mod one_time_secrets;
 pub mod outbox;
 pub mod outbox_payloads;

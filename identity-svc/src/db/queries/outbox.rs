@@ -347,6 +347,20 @@ pub fn find_mails(
         .load(connection)
 }
 
+/// Deletes at most `limit` rows of requests before `before_ms` that sent nothing; returns how many.
+pub fn delete_suppressed(connection: &mut DbConnection, before_ms: i64, limit: i64) -> QueryResult<usize> {
+    let ids: Vec<i64> = outbox::table
+        .filter(sql::<Bool>("state = 'suppressed'"))
+        .filter(outbox::finished_at_ms.lt(before_ms))
+        .select(outbox::id)
+        .limit(limit)
+        .load(connection)?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    diesel::delete(outbox::table.filter(outbox::id.eq_any(ids))).execute(connection)
+}
+
 /// Deletes at most `limit` rows that were finished before `before_ms`, dead ones before `dead_before_ms`; returns how
 /// many.
 pub fn delete_finished(

@@ -25,6 +25,7 @@ async fn what_nobody_needs_goes_in_batches(setup: Setup) {
         sessions: 2,
         secrets: 2,
         outbox_rows: 0,
+        suppressed_rows: 0,
         others: 2,
     };
     assert_eq!(delete(2, START_MS + 2 * DAY_MS).await, two);
@@ -32,6 +33,7 @@ async fn what_nobody_needs_goes_in_batches(setup: Setup) {
         sessions: 1,
         secrets: 1,
         outbox_rows: 1,
+        suppressed_rows: 0,
         others: 0,
     };
     assert_eq!(delete(2, START_MS + 8 * DAY_MS).await, one);

@@ -11,8 +11,8 @@ on_both_databases!(
 
 const NEWER: &str = "INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231')";
 /// How many there are.
-const MIGRATIONS: usize = 4;
-const DOWN: &str = "DROP TABLE used_legacy_tokens; DROP TABLE login_failures; DROP TABLE outbox; \
+const MIGRATIONS: usize = 5;
+const DOWN: &str = "DROP TABLE used_legacy_tokens; DROP TABLE login_failures; DROP TABLE mail_requests; DROP TABLE outbox; \
      DROP TABLE one_time_secrets; DROP TABLE sessions; DROP TABLE users; DROP TABLE __diesel_schema_migrations";
 
 async fn a_migrated_database_is_up_to_date(setup: Setup) {

@@ -13,7 +13,9 @@ mod registration;
 mod sessions;
 
 use futures_util::future::join_all;
-use identity_svc::db::messages::{NewSession, NewUser, RegisterUser, Registered, RequestMail, User};
+use identity_svc::db::messages::{
+    NewSession, NewUser, RegisterUser, Registered, RequestMail, RequestedMail, User,
+};
 use identity_svc::db::{Db, DbMessage};
 use identity_svc::encryption::Encryption;
 use identity_svc::mail_draft::{LinkTemplate, MailDraft};
@@ -87,11 +89,12 @@ async fn request_reset(db: &Db, user: &User) -> String {
     let mail = mail(Purpose::ResetPassword);
     let digest = mail.digest();
     let message = RequestMail {
+        client: "192.0.2.1".to_owned(),
         email_key: user.email.clone(),
         mail,
         mails_per_hour: 0,
     };
-    assert!(db.call(message).await.unwrap());
+    assert_eq!(db.call(message).await, Ok(RequestedMail::Queued));
     digest
 }
 

@@ -1,7 +1,7 @@
 use futures_util::future::{join, join_all};
 use identity_svc::db::messages::{
-    ChangePassword, ConfirmEmail, FindReset, FindSession, FoundReset, OpenSession, OpenedSession,
-    RequestMail, ResetPassword, SessionState, User,
+    ChangePassword, ConfirmEmail, DeleteExpired, FindReset, FindSession, FoundReset, OpenSession,
+    OpenedSession, RequestMail, RequestedMail, ResetPassword, SessionState, User,
 };
 use identity_svc::db::{Db, DbError};
 use identity_svc::encryption::Encryption;
@@ -23,6 +23,7 @@ on_both_databases!(
     a_reset_token_is_bound_to_its_account_and_its_time,
     of_simultaneous_uses_of_verification_keys_one_wins,
     the_budget_of_mails_holds_against_simultaneous_requests,
+    a_client_leaves_no_more_rows_than_it_may_ask_for_and_none_for_longer,
 );
 
 fn notice() -> NoticeDraft {
@@ -228,11 +229,12 @@ async fn of_simultaneous_uses_of_verification_keys_one_wins(setup: Setup) {
         let mail = mail(Purpose::VerifyEmail);
         digests.push(mail.digest());
         let message = RequestMail {
+            client: "192.0.2.1".to_owned(),
             email_key: user.email.clone(),
             mail,
             mails_per_hour: 0,
         };
-        assert!(db.call(message).await.unwrap());
+        assert_eq!(db.call(message).await, Ok(RequestedMail::Queued));
     }
     let messages = (0..20).map(|at| ConfirmEmail {
         digest: digests[at % digests.len()].clone(),
@@ -247,15 +249,61 @@ async fn the_budget_of_mails_holds_against_simultaneous_requests(setup: Setup) {
     let db = start(&setup);
     let (user, _) = register(&db, "ann").await;
     let request = |email: &str| RequestMail {
+        client: "192.0.2.1".to_owned(),
         email_key: email.to_owned(),
         mail: mail(Purpose::ResetPassword),
         mails_per_hour: 6,
     };
     let messages = (0..30).map(|_| request(&user.email)).collect();
-    assert_eq!(count_of(&db, messages, |is_sent| *is_sent).await, 6);
+    assert_eq!(
+        count_of(&db, messages, |it| *it == RequestedMail::Queued).await,
+        6
+    );
     // An unknown address looks the same from outside, and is counted the same.
     let messages = (0..30).map(|_| request("nobody@example.org")).collect();
-    assert_eq!(count_of(&db, messages, |is_sent| *is_sent).await, 0);
+    assert_eq!(
+        count_of(&db, messages, |it| *it == RequestedMail::Queued).await,
+        0
+    );
     let suppressed = "SELECT count(*) FROM outbox WHERE recipient = 'nobody@example.org'";
     assert_eq!(setup.database.number(suppressed), 6);
+}
+
+async fn a_client_leaves_no_more_rows_than_it_may_ask_for_and_none_for_longer(setup: Setup) {
+    let db = start(&setup);
+    let (user, _) = register(&db, "ann").await;
+    let request = |client: &str, email: &str, at_ms: i64| {
+        let mut mail = mail(Purpose::VerifyEmail);
+        mail.created_at_ms = at_ms;
+        RequestMail {
+            client: client.to_owned(),
+            email_key: email.to_owned(),
+            mail,
+            mails_per_hour: 2,
+        }
+    };
+    let messages = (0..60).map(|at| request("192.0.2.1", &format!("nobody{at}@example.org"), START_MS));
+    let refused = count_of(&db, messages.collect(), |it| {
+        *it == RequestedMail::ClientHasHadEnough
+    })
+    .await;
+    assert_eq!(refused, 40);
+    let suppressed = "SELECT count(*) FROM outbox WHERE state = 'suppressed'";
+    assert_eq!(setup.database.number(suppressed), 20);
+    // Known addresses are no way to tell the difference, and others may go on.
+    let known = db.call(request("192.0.2.1", &user.email, START_MS)).await;
+    assert_eq!(known, Ok(RequestedMail::ClientHasHadEnough));
+    let other = db.call(request("192.0.2.2", &user.email, START_MS)).await;
+    assert_eq!(other, Ok(RequestedMail::Queued));
+    let hour_later = START_MS + 3_600_000;
+    let again = db
+        .call(request("192.0.2.1", "nobody@example.org", hour_later))
+        .await;
+    assert_eq!(again, Ok(RequestedMail::NotSent));
+    let clean = |now_ms| DeleteExpired { limit: 500, now_ms };
+    let deleted = db.call(clean(hour_later)).await.unwrap();
+    assert_eq!(deleted.suppressed_rows, 0, "the hour is not over yet");
+    let deleted = db.call(clean(hour_later + 1)).await.unwrap();
+    assert_eq!((deleted.suppressed_rows, deleted.others), (20, 1));
+    assert_eq!(setup.database.number(suppressed), 1);
 }

@@ -24,6 +24,7 @@ INSERT INTO outbox (job_id, kind, recipient, payload, state, created_at_ms, due_
 SELECT 'j' || i, 'verify_email', 'e' || i, '', CASE WHEN i > 9900 THEN 'waiting' ELSE 'published' END, i, i, 0, i
 FROM generate_series(1, 10000) i;
 INSERT INTO login_failures SELECT 'user:' || i, 'a', 1, 0 FROM generate_series(1, 5000) i;
+INSERT INTO mail_requests SELECT 'c' || i, 1, i FROM generate_series(1, 5000) i;
 INSERT INTO used_legacy_tokens SELECT 'l' || i, i FROM generate_series(1, 5000) i;
 ANALYZE;";
 
@@ -48,7 +49,9 @@ const HOT: [&str; 15] = [
     "SELECT * FROM outbox WHERE job_id = 'j7' OR recipient = 'j7'",
 ];
 
-const CLEANING: [&str; 4] = [
+const CLEANING: [&str; 6] = [
+    "SELECT id FROM outbox WHERE state = 'suppressed' AND finished_at_ms < 10 LIMIT 500",
+    "DELETE FROM mail_requests WHERE began_at_ms < 10",
     "SELECT sid FROM sessions WHERE expires_at_ms < 1800000000010 LIMIT 500",
     "SELECT digest FROM one_time_secrets WHERE expires_at_ms < 1800000000010 LIMIT 500",
     "SELECT id FROM outbox WHERE state <> 'waiting' AND finished_at_ms < 10 LIMIT 500",

@@ -1,11 +1,13 @@
+use awc::http::Method;
 use serde_json::json;
 
-use crate::support::{Setup, on_both_databases};
+use crate::support::{Body, Setup, on_both_databases};
 
 on_both_databases!(
     the_answer_tells_nothing_of_the_address,
     what_is_no_address_is_refused,
     mails_to_one_address_are_limited_and_the_answer_stays,
+    mails_for_one_client_are_limited_whatever_the_addresses_and_the_answer_stays,
 );
 
 const PATH: &str = "registration/resend-email/";
@@ -63,4 +65,36 @@ async fn mails_to_one_address_are_limited_and_the_answer_stays(setup: Setup) {
     app.advance(3600);
     resend().await;
     assert_eq!(app.mails().await.len(), 4);
+}
+
+async fn mails_for_one_client_are_limited_whatever_the_addresses_and_the_answer_stays(setup: Setup) {
+    let app = setup.with("MAILS_PER_HOUR", 1).spawn().await;
+    app.register("ann").await;
+    app.advance(3600);
+    let ask = async |client: &str, path: &str, email: &str| {
+        let headers = [("x-gatehouse-client-address", client)];
+        let body = Body::Json(json!({ "email": email }));
+        app.send(Method::POST, path, &headers, body).await
+    };
+    for at in 0..12 {
+        let email = format!("nobody{at}@example.org");
+        ask("192.0.2.1", PATH, &email)
+            .await
+            .is(200, json!({"detail": "ok"}));
+    }
+    assert_eq!(
+        app.database
+            .number("SELECT count(*) FROM outbox WHERE state = 'suppressed'"),
+        10
+    );
+    for path in [PATH, "password/reset/"] {
+        let answer = ask("192.0.2.1", path, "ann@example.org").await;
+        assert_eq!(answer.status, 200);
+    }
+    assert_eq!(app.mails().await.len(), 1, "the registration's alone");
+    ask("192.0.2.2", PATH, "ann@example.org").await;
+    assert_eq!(app.mails().await.len(), 2);
+    app.advance(3600);
+    ask("192.0.2.1", PATH, "ann@example.org").await;
+    assert_eq!(app.mails().await.len(), 3);
 }

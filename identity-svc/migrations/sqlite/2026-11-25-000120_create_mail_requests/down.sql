@@ -1,0 +1,2 @@
+DROP INDEX outbox_suppressed;
+DROP TABLE mail_requests;
