@@ -25,4 +25,3 @@ mod templates;
 pub use service::{Running, StartError};
 pub use settings::{SenderSettings, Settings};
 pub use smtp_url::{Security, SmtpSettings};
-pub use templates::TemplateError;

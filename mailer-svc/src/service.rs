@@ -9,6 +9,7 @@ use shared::background::Background;
 use shared::clock::Clock;
 use shared::metrics::Registry;
 use shared::queue::Consumer;
+use shared::templates::TemplateError;
 
 use crate::file_sender::FileSender;
 use crate::job_consumer::JobConsumer;
@@ -20,7 +21,6 @@ use crate::sender::Sender;
 use crate::settings::{SenderSettings, Settings};
 use crate::smtp_sender::{self, ConnectionsClosed};
 use crate::smtp_url::Security;
-use crate::templates::TemplateError;
 
 /// How long `stop` waits for mails in hand, and for the queue's good-bye. What is not finished then goes back to the queue.
 const FINISH_LIMIT: Duration = Duration::from_secs(20);

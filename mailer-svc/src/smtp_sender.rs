@@ -126,7 +126,7 @@ impl Drop for SmtpSender {
         if let Some(mut open) = self.connection.take()
             && open.connection.set_timeout(Some(SHORT_TIMEOUT)).is_ok()
         {
-            // A server that does not answer QUIT loses nothing by it.
+            // A server that does not reply to QUIT loses nothing by it.
             let _ = open.connection.quit();
         }
     }

@@ -8,7 +8,7 @@ pub const REQUEST_ID: &str = "x-request-id";
 pub const CLIENT_ADDRESS: &str = "x-gatehouse-client-address";
 
 /// Set by the gateway when the client's budget (contract, section 12) is used up: whole seconds to wait.
-/// identity-svc answers, because the contract puts two of its checks before this one.
+/// identity-svc responds, because the contract puts two of its checks before this one.
 pub const THROTTLE_WAIT: &str = "x-gatehouse-throttle-wait";
 
 /// The account behind a checked access token, for services behind the gateway.

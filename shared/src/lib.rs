@@ -14,6 +14,8 @@ pub mod html;
 pub mod jwt;
 pub mod logging;
 pub mod mail_outcome;
+#[cfg(feature = "texts")]
+pub mod message_bundle;
 pub mod metrics;
 pub mod pool;
 pub mod private_file;
@@ -22,3 +24,5 @@ pub mod random;
 pub mod request_id;
 pub mod secret;
 pub mod shutdown;
+#[cfg(feature = "texts")]
+pub mod templates;

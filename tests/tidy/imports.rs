@@ -207,7 +207,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         &[
             "actor admin queue",
             "background",
-            "brand email_job health jwt logging mail_outcome metrics request_id shutdown",
+            "brand email_job health jwt logging mail_outcome message_bundle metrics request_id shutdown templates",
             "backoff clock env",
             "headers html pool random secret",
         ],

@@ -113,7 +113,7 @@ impl Pages {
             log::error!("mailbox page: {error}");
             "The page could not be built; the log says why.".to_owned()
         });
-        answer(status, "text/html; charset=utf-8", &policy, body.into_bytes())
+        response(status, "text/html; charset=utf-8", &policy, body.into_bytes())
     }
 }
 
@@ -130,7 +130,7 @@ pub fn mails_own_html(html: &str) -> HttpResponse {
         }
         None => format!("{base}{html}"),
     };
-    answer(
+    response(
         StatusCode::OK,
         "text/html; charset=utf-8",
         POLICY,
@@ -139,7 +139,7 @@ pub fn mails_own_html(html: &str) -> HttpResponse {
 }
 
 pub fn source(mail: StoredMail) -> HttpResponse {
-    answer(
+    response(
         StatusCode::OK,
         "text/plain; charset=utf-8",
         "sandbox; default-src 'none'",
@@ -147,7 +147,7 @@ pub fn source(mail: StoredMail) -> HttpResponse {
     )
 }
 
-fn answer(status: StatusCode, content_type: &str, policy: &str, body: Vec<u8>) -> HttpResponse {
+fn response(status: StatusCode, content_type: &str, policy: &str, body: Vec<u8>) -> HttpResponse {
     HttpResponse::build(status)
         .content_type(content_type)
         .insert_header((CONTENT_SECURITY_POLICY, policy))

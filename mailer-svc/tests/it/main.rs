@@ -6,6 +6,7 @@
 mod broker;
 mod files;
 mod harness;
+mod logging;
 mod mail_jobs;
 mod mailbox;
 mod smtp;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use lapin::Channel;
 use tokio::sync::watch;
 
-use super::connection::{ConnectError, Open};
+use super::connection::{ConnectError, OpenConnection};
 use super::url::BrokerUrl;
 use crate::backoff::Backoff;
 use crate::queue::topology::Topology;
@@ -47,7 +47,7 @@ pub trait Session: Send {
     /// Works until the connection is of no more use, or until the end is asked for. Says [`Signals::up`] when all is set up.
     fn run(
         &mut self,
-        open: &Open,
+        open: &OpenConnection,
         channel: Channel,
         signals: &mut Signals,
     ) -> impl Future<Output = Ended> + Send;
@@ -154,9 +154,9 @@ impl Keeper {
             .send_replace(LinkState::Down("stopped".to_owned()));
     }
 
-    async fn open(&self) -> Result<(Open, Channel), ConnectError> {
+    async fn open(&self) -> Result<(OpenConnection, Channel), ConnectError> {
         let name = format!("gatehouse: {}", self.signals.role);
-        let open = Open::connect(&self.url, &name).await?;
+        let open = OpenConnection::connect(&self.url, &name).await?;
         let channel = open.prepared_channel(&self.url, &self.topology).await?;
         Ok((open, channel))
     }
