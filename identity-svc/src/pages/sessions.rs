@@ -16,7 +16,9 @@ use crate::db::messages::{
 };
 use crate::domain::device;
 use crate::domain::field_errors::{FieldErrors, NON_FIELD};
-use crate::http::{ApiError, Body, FieldReader, RequestBody, by_name, check_credentials, is_session_id};
+use crate::http::{
+    ApiError, Body, FieldReader, RequestBody, by_name, check_credentials, is_session_id, live_times,
+};
 use crate::tokens::PageProof;
 
 /// More would not be read, and a page stays below 30 kB.
@@ -166,7 +168,7 @@ async fn list(page: &Page, user: &User, proof: &str, done: Option<&str>) -> Resu
     let message = FindOwnSessions {
         user_id: user.id,
         asking_sid: None,
-        now_ms: page.state.clock.now_ms(),
+        times: live_times(&page.state),
     };
     let found = page.state.db.call(message).await?;
     let has_more = found.len() > MAX_SHOWN;

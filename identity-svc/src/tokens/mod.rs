@@ -7,4 +7,4 @@ mod page_proof;
 mod signer;
 
 pub use page_proof::PageProof;
-pub use signer::{IssuedToken, TokenPair, TokenSettings, Tokens};
+pub use signer::{IssuedToken, SessionLimits, SessionRef, TokenPair, TokenSettings, Tokens};

@@ -4,7 +4,10 @@
 mod addresses;
 mod db;
 mod encryption;
+mod gateway_secret;
 mod http;
 mod logs;
 mod outbox;
+mod session_limits;
 mod support;
+mod token_names;
