@@ -68,7 +68,7 @@ async fn a_bad_file_is_told_with_file_line_and_reason() {
     assert_eq!(
         env.finish(&["GATEHOUSE_GATEWAY_"]).unwrap_err().to_string(),
         format!(
-            "GATEHOUSE_GATEWAY_ROUTES_FILE is wrong:\n{name}:3: \"a:1\" is not of the form http://host:port"
+            "GATEHOUSE_GATEWAY_ROUTES_FILE is wrong:\n{name}:3: \"a:1\" is not of the form http://host:port or https://host:port"
         )
     );
 }

@@ -92,7 +92,7 @@ async fn http_2_goes_by_the_same_rules() {
     actix_web::rt::spawn(async move { drop(connection.await) });
     let mut ask = async |method: &str, path: &str, headers: &[(&str, &str)], body: &'static [u8]| {
         let uri = format!("https://gate.example{path}");
-        let mut request = http::Request::builder().method(method).uri(uri);
+        let mut request = http_1::Request::builder().method(method).uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
