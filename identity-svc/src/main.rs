@@ -104,6 +104,12 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         outcomes: Some(rabbitmq::outcome_consumer(url, OUTCOMES_PREFETCH)?),
     };
     let admin = settings.admin;
+    if settings.internal_secret.is_none() {
+        log::warn!(
+            "GATEHOUSE_INTERNAL_SECRET is not set: whoever reaches {} is taken for the gateway",
+            settings.listen
+        );
+    }
     let mut identity = identity_svc::service::start(settings, Clock::System, queues).await?;
     let broker = publisher.clone();
     let observed = Observed::start(admin, &identity, Clock::System, move || broker.status())?;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
@@ -20,7 +20,7 @@ use crate::domain::languages::{Catalogue, CatalogueError};
 use crate::encryption::Encryption;
 use crate::encryption::key_file::EncryptionKeysError;
 use crate::http::{self, ApiError, AppState};
-use crate::janitor::Janitor;
+use crate::janitor::{Janitor, Keys};
 use crate::openapi::{self, Documents};
 use crate::outbox::{OutboxRelay, OutcomeRecorder, RelayMetrics, RelaySettings};
 use crate::pages::{self, Pages, PagesError};
@@ -139,8 +139,11 @@ pub async fn start(
         outcomes.map(|outcomes| OutcomeRecorder::start(db.clone(), outcomes, signal.clone()));
     let janitor_ended = Janitor::start(
         db.clone(),
-        tokens.clone(),
-        encryption.clone(),
+        Keys {
+            tokens: tokens.clone(),
+            encryption: encryption.clone(),
+            internal_secret: settings.internal_secret.clone(),
+        },
         clock.clone(),
         signal,
     );
@@ -155,6 +158,7 @@ pub async fn start(
         settings: Arc::new(settings),
         texts,
         is_draining: is_draining.clone(),
+        stranger_told_at_ms: AtomicI64::new(i64::MIN),
     };
     let state = web::Data::new(state);
     let server = HttpServer::new(move || {

@@ -46,6 +46,7 @@ pub struct LinkMail {
     pub to: String,
     /// A language that has a folder of templates: `en`, `ru`, ...
     pub language: String,
+    /// Empty: the mail names none.
     pub username: String,
     /// The link with its one-time secret.
     pub link: Link,

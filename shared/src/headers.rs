@@ -1,5 +1,8 @@
-//! Header names that gateway and identity-svc agree on. identity-svc believes them, because only the gateway
-//! can reach it; the gateway removes whatever a client sent under these names, in any spelling.
+//! Header names that gateway and identity-svc agree on. identity-svc believes them of a request that has the secret of
+//! [`INTERNAL_SECRET`]; the gateway removes whatever a client sent under these names, in any spelling.
+
+/// The secret that gateway and identity-svc share (`internal_secret.rs`), on every request of the gateway.
+pub const INTERNAL_SECRET: &str = "x-gatehouse-internal-secret";
 
 /// The id of a request, from the gateway's access log to the mail's log line. Also sent to clients.
 pub const REQUEST_ID: &str = "x-request-id";

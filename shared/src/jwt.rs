@@ -9,6 +9,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use crate::env::Env;
+
 /// Longer texts are no tokens of ours; the bound keeps checking cheap.
 const MAX_TOKEN_BYTES: usize = 8192;
 
@@ -187,10 +189,53 @@ impl fmt::Debug for VerifyingKey {
     }
 }
 
+/// Who issues tokens, and for whom (`iss` and `aud`, RFC 7519 section 4.1). What is set is written into every token, and
+/// demanded of every one that names its key; tokens of a former Django site name none, and have neither.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenNames {
+    /// `GATEHOUSE_TOKEN_ISSUER` (default: none).
+    pub issuer: Option<String>,
+    /// `GATEHOUSE_TOKEN_AUDIENCE` (default: none).
+    pub audience: Option<String>,
+}
+
+impl TokenNames {
+    pub fn from_env(env: &Env) -> Self {
+        Self {
+            issuer: env.optional("GATEHOUSE_TOKEN_ISSUER"),
+            audience: env.optional("GATEHOUSE_TOKEN_AUDIENCE"),
+        }
+    }
+
+    /// Writes the claims, in place of any that are there.
+    pub fn write(&self, claims: &mut Map<String, Value>) {
+        for (name, value) in [("iss", &self.issuer), ("aud", &self.audience)] {
+            claims.remove(name);
+            if let Some(value) = value {
+                claims.insert(name.to_owned(), Value::from(value.clone()));
+            }
+        }
+    }
+
+    fn are_in(&self, claims: &Claims) -> bool {
+        let has = |name: &str, wanted: &Option<String>| {
+            let Some(wanted) = wanted else { return true };
+            match claims.additional.get(name) {
+                Some(Value::String(found)) => found == wanted,
+                // `aud` may be a list.
+                Some(Value::Array(found)) if name == "aud" => found.iter().any(|item| item == wanted),
+                _ => false,
+            }
+        };
+        has("iss", &self.issuer) && has("aud", &self.audience)
+    }
+}
+
 /// All keys that tokens may be signed with now.
 #[derive(Clone, Debug, Default)]
 pub struct VerifyingKeys {
     by_kid: HashMap<String, VerifyingKey>,
+    names: TokenNames,
     /// The key of a former Django site, whose tokens name none.
     unnamed: Option<VerifyingKey>,
 }
@@ -198,6 +243,11 @@ pub struct VerifyingKeys {
 impl VerifyingKeys {
     pub fn insert(&mut self, kid: String, key: VerifyingKey) {
         self.by_kid.insert(kid, key);
+    }
+
+    /// Demands `iss` and `aud` from now on.
+    pub fn demand(&mut self, names: TokenNames) {
+        self.names = names;
     }
 
     pub fn set_unnamed(&mut self, key: VerifyingKey) {
@@ -256,9 +306,14 @@ impl VerifyingKeys {
             &key.key,
             key.algorithm.jose(),
         ) {
-            Ok(true) => from_segment(payload),
-            Ok(false) | Err(_) => Err(TokenError::Invalid),
+            Ok(true) => {}
+            Ok(false) | Err(_) => return Err(TokenError::Invalid),
         }
+        let claims = from_segment(payload)?;
+        if header.kid.is_some() && !self.names.are_in(&claims) {
+            return Err(TokenError::Invalid);
+        }
+        Ok(claims)
     }
 }
 
@@ -412,6 +467,50 @@ mod tests {
         ] {
             assert_eq!(verify(&header, &good()), Err(TokenError::Invalid), "{header}");
         }
+    }
+
+    #[test]
+    fn issuer_and_audience_are_demanded_of_tokens_that_name_their_key() {
+        let names = TokenNames {
+            issuer: Some("https://auth.example".into()),
+            audience: Some("shop".into()),
+        };
+        let mut demanding = keys();
+        demanding.demand(names.clone());
+        demanding.set_unnamed(VerifyingKey {
+            algorithm: SigningAlgorithm::HS256,
+            key: DecodingKey::from_secret(SECRET),
+        });
+        let verify = |header: Value, more: Value| {
+            let mut payload = good();
+            let more = more.as_object().unwrap().clone();
+            payload.as_object_mut().unwrap().extend(more);
+            demanding.verify(&token(&header, &payload), Some(TokenType::Access), NOW)
+        };
+        let named = || json!({"alg": "HS256", "kid": "k1"});
+        let mut written = Map::new();
+        names.write(&mut written);
+        for good in [
+            Value::Object(written),
+            json!({"iss": "https://auth.example", "aud": ["mail", "shop"]}),
+        ] {
+            assert!(verify(named(), good.clone()).is_ok(), "{good}");
+        }
+        for bad in [
+            json!({}),
+            json!({"aud": "shop"}),
+            json!({"iss": "https://auth.example"}),
+            json!({"iss": "https://auth.example", "aud": "mail"}),
+            json!({"iss": "https://auth.example/", "aud": "shop"}),
+            json!({"iss": ["https://auth.example"], "aud": "shop"}),
+            json!({"iss": "https://auth.example", "aud": []}),
+        ] {
+            assert_eq!(verify(named(), bad.clone()), Err(TokenError::Invalid), "{bad}");
+        }
+        assert!(
+            verify(json!({"alg": "HS256"}), json!({})).is_ok(),
+            "a former site's token"
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod env;
 pub mod headers;
 pub mod health;
 pub mod html;
+pub mod internal_secret;
 pub mod jwt;
 pub mod logging;
 pub mod mail_outcome;

@@ -39,19 +39,24 @@ impl<T: Zeroize> fmt::Display for Secret<T> {
     }
 }
 
-/// A URL for a log line: the password of `scheme://user:password@host` becomes `***`.
+/// A URL for a log line: in `scheme://user:password@host/path` the password becomes `***`, and what may follow the path is
+/// left out. Nobody can tell where a password ends that was not percent-encoded, so everything up to the last `@` counts as
+/// one: rather too little is shown than a part of it.
 pub fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };
-    let authority_end = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(authority_end);
-    match authority.rsplit_once('@') {
-        Some((user_info, host)) => {
-            let user = user_info.split_once(':').map_or(user_info, |(user, _)| user);
-            format!("{scheme}://{user}:***@{host}{path}")
+    let (user_info, host) = match rest.rsplit_once('@') {
+        Some((user_info, host)) => (Some(user_info), host),
+        None => (None, rest),
+    };
+    let host = host.split(['?', '#']).next().unwrap_or_default();
+    match user_info {
+        Some(user_info) => {
+            let user = user_info.split([':', '/', '?', '#']).next().unwrap_or_default();
+            format!("{scheme}://{user}:***@{host}")
         }
-        None => url.to_owned(),
+        None => format!("{scheme}://{host}"),
     }
 }
 
@@ -77,6 +82,14 @@ mod tests {
             without_password("amqp://ann:pa:ss@host:5672/%2f"),
             "amqp://ann:***@host:5672/%2f"
         );
+        for password in ["p/ss", "p@ss", "p#ss", "p?ss", "@/?#:", "p@ss/x?y@z"] {
+            let shown = without_password(&format!("postgres://ann:{password}@host:5/d?sslpassword=hush#x"));
+            assert_eq!(shown, "postgres://ann:***@host:5/d", "{password}");
+        }
+        // Not a password, but it could be the end of one.
+        let shown = without_password("postgres://host/d?sslpassword=hush&sslrootcert=a@b");
+        assert_eq!(shown, "postgres://host:***@b");
+        assert_eq!(without_password("amqps://host/v?password=hush"), "amqps://host/v");
         assert_eq!(without_password("smtp://host:25"), "smtp://host:25");
         assert_eq!(without_password("memory:"), "memory:");
     }

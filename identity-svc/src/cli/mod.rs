@@ -50,6 +50,8 @@ pub enum CommandError {
         "there is no mail to {0} and no job of that name; finished ones are kept for a week, dead ones for a month"
     )]
     NoSuchMail(String),
+    #[error("cannot read the password hash: {0}")]
+    NoHash(String),
     #[error("this is no password hash that can be imported: {0}")]
     BadHash(String),
     #[error(transparent)]

@@ -34,7 +34,9 @@ impl FromStr for DatabaseUrl {
             };
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return if cfg!(feature = "postgres") {
+            return if !has_clear_authority(text) {
+                Err("in its user and password /, ?, # and @ must be written as %2F, %3F, %23 and %40")
+            } else if cfg!(feature = "postgres") {
                 Ok(Self::Postgres(Secret::new(text.to_owned())))
             } else {
                 Err("this program was built without PostgreSQL; build it with --features postgres")
@@ -44,15 +46,24 @@ impl FromStr for DatabaseUrl {
     }
 }
 
+/// Whether it is clear where the password ends: libpq would take the rest of another one for a port, a host or a database,
+/// and name it in its error.
+fn has_clear_authority(url: &str) -> bool {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, behind) = rest.split_at(end);
+    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    let is_cut_short =
+        !authority.contains('@') && behind.contains('@') && !port.bytes().all(|byte| byte.is_ascii_digit());
+    authority.matches('@').count() <= 1 && !is_cut_short
+}
+
 impl std::fmt::Display for DatabaseUrl {
     /// Without the password, wherever in the URL it stands.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            Self::Postgres(url) => {
-                let url = without_password(url.expose());
-                f.write_str(url.split_once('?').map_or(url.as_str(), |(before, _)| before))
-            }
+            Self::Postgres(url) => f.write_str(&without_password(url.expose())),
         }
     }
 }
@@ -300,6 +311,25 @@ mod tests {
         url.connect().unwrap();
         assert_eq!(modes(), private);
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn a_password_that_would_be_cut_in_pieces_is_refused_and_not_repeated() {
+        for bad in ["pa/ss", "pa?ss", "pa#ss", "pa@ss"] {
+            let error = format!("postgres://ann:{bad}@h:5/d")
+                .parse::<DatabaseUrl>()
+                .unwrap_err();
+            assert!(error.contains("%2F") && !error.contains(bad), "{error}");
+        }
+        for good in [
+            "postgres://ann:pa%2Fss@h:5/d",
+            "postgres://h:5,i:6/d?options=a@b",
+            "postgres:///d?host=/run/postgresql&sslrootcert=a@b",
+            "postgres://ann@h/d",
+        ] {
+            assert!(good.parse::<DatabaseUrl>().is_ok(), "{good}");
+        }
     }
 
     #[test]

@@ -11,9 +11,9 @@ use actix_web::{Error, HttpMessage, web};
 use shared::headers;
 use shared::logging::{self, LogContext};
 
-use super::AppState;
 use super::context::Context;
 use super::error::ApiError;
+use super::{AppState, gateway_check};
 
 pub async fn respond(
     request: ServiceRequest,
@@ -27,9 +27,13 @@ pub async fn respond(
     request.extensions_mut().insert(context.clone());
     // Refusals of handlers and extractors are responses already.
     let ids = LogContext::of_request(context.request_id.as_str());
-    let response = logging::with_context(ids, next.call(request))
-        .await?
-        .map_into_boxed_body();
+    let handle = async {
+        match gateway_check::is_from_gateway(request.headers(), &state) {
+            true => Ok::<_, Error>(next.call(request).await?.map_into_boxed_body()),
+            false => Ok(request.into_response(gateway_check::refuse(peer, &state))),
+        }
+    };
+    let response = logging::with_context(ids, handle).await?;
     let mut response = with_error_body(response, &state, &context);
     add_headers(&mut response, &context);
     if state.is_draining.load(Relaxed) {

@@ -6,7 +6,7 @@ use aws_lc_rs::hmac;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use serde_json::{Value, json};
-use shared::jwt::{SigningAlgorithm, VerifyingKey, VerifyingKeys};
+use shared::jwt::{SigningAlgorithm, TokenNames, VerifyingKey, VerifyingKeys};
 use shared::secret::Secret;
 
 use super::key_file::{KeysError, StoredKey};
@@ -49,6 +49,7 @@ impl KeyRing {
         hs256_secret: Option<&Secret<String>>,
         legacy: Option<&LegacyKey>,
         algorithm: SigningAlgorithm,
+        names: &TokenNames,
         path: &Path,
     ) -> Result<Self, KeysError> {
         let mut keys: Vec<SigningKey> = Vec::new();
@@ -59,6 +60,7 @@ impl KeyRing {
             keys.push(from_secret(secret)?);
         }
         let mut verifying = VerifyingKeys::default();
+        verifying.demand(names.clone());
         let mut published: Vec<Value> = Vec::new();
         for key in &keys {
             let (verifying_key, jwk) = public_half(key, path)?;

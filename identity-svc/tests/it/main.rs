@@ -4,9 +4,12 @@
 mod addresses;
 mod db;
 mod encryption;
+mod gateway_secret;
 mod http;
 mod logs;
 mod operator;
 mod outbox;
+mod session_limits;
 mod settings;
 mod support;
+mod token_names;

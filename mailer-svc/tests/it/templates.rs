@@ -2,7 +2,7 @@
 
 use shared::email_job::{Link, Mail, NoticeMail};
 
-use crate::harness::{FROM, Mailer, TempDir, job, read, reset_password, try_start, verify_email};
+use crate::harness::{FROM, Mailer, TempDir, facts, job, read, reset_password, try_start, verify_email};
 use crate::smtp_server::SmtpServer;
 
 const DURATIONS: &str =
@@ -198,5 +198,33 @@ async fn a_changed_password_is_told_in_the_look_of_the_brand() {
         for forbidden in ["<img", "url(", "<link", "<script"] {
             assert!(!mail.html.contains(forbidden), "{forbidden}");
         }
+    }
+}
+
+#[actix_web::test]
+async fn a_mail_that_names_no_username_has_no_empty_place_for_it() {
+    let server = SmtpServer::start();
+    let mailer = Mailer::with_smtp(&server).await;
+    for language in ["en", "ru"] {
+        for username in ["", "ann_77"] {
+            let mut facts = facts("ann@example.org", language);
+            username.clone_into(&mut facts.username);
+            mailer.publish(&job(Mail::ResetPasswordV1(facts))).await.unwrap();
+        }
+    }
+    let mails: Vec<_> = server.mails().iter().map(|mail| read(&mail.data)).collect();
+    for (mail, words) in mails
+        .iter()
+        .zip(["username", "username", "пользователя", "пользователя"])
+    {
+        let is_named = mail.text.contains("ann_77");
+        assert_eq!(
+            (mail.text.contains(words), mail.html.contains(words)),
+            (is_named, is_named),
+            "{}",
+            mail.text
+        );
+        assert_eq!(mail.html.contains("ann_77"), is_named);
+        assert!(!mail.text.contains("\n\n\n"), "{}", mail.text);
     }
 }

@@ -15,7 +15,7 @@ mod revocations;
 mod sessions;
 
 pub use super::queries::outbox::{ClaimedJob, MailRow};
-pub use super::queries::sessions::OwnSession;
+pub use super::queries::sessions::{LiveTimes, OwnSession};
 pub use super::queries::users::User;
 pub use health::CheckDatabase;
 pub use janitor::{DeleteExpired, Deleted};

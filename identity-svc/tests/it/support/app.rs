@@ -50,6 +50,12 @@ impl Setup {
         self
     }
 
+    /// Sets a variable of any name.
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// The address has to be verified before the first login.
     pub fn mandatory(self) -> Self {
         self.with("EMAIL_VERIFICATION", "mandatory")
