@@ -2,7 +2,7 @@
 
 use shared::email_job::{Link, Mail, NoticeMail};
 
-use crate::harness::{FROM, Mailer, TempDir, facts, job, read, reset_password, try_start, verify_email};
+use crate::harness::{FROM, Mailer, TempDir, arguments, job, read, reset_password, try_start, verify_email};
 use crate::smtp_server::SmtpServer;
 
 const DURATIONS: &str =
@@ -207,9 +207,9 @@ async fn a_mail_that_names_no_username_has_no_empty_place_for_it() {
     let mailer = Mailer::with_smtp(&server).await;
     for language in ["en", "ru"] {
         for username in ["", "ann_77"] {
-            let mut facts = facts("ann@example.org", language);
-            username.clone_into(&mut facts.username);
-            mailer.publish(&job(Mail::ResetPasswordV1(facts))).await.unwrap();
+            let mut arguments = arguments("ann@example.org", language);
+            username.clone_into(&mut arguments.username);
+            mailer.publish(&job(Mail::ResetPasswordV1(arguments))).await.unwrap();
         }
     }
     let mails: Vec<_> = server.mails().iter().map(|mail| read(&mail.data)).collect();

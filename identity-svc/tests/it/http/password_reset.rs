@@ -52,7 +52,7 @@ async fn a_mail_to_an_address_that_nobody_has_confirmed_carries_no_link_of_the_r
     let app = setup.spawn().await;
     let named = async |email: &str| {
         app.post(PATH, json!({ "email": email })).await;
-        app.mail_to(email).await.mail.facts().username.to_owned()
+        app.mail_to(email).await.mail.arguments().username.to_owned()
     };
     for (name, email, shown) in [
         ("ann-1", "a@example.org", "ann-1"),
