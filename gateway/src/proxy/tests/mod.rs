@@ -34,6 +34,7 @@ use super::held::Held;
 use crate::client_address::{Origin, TrustedProxies};
 use crate::edge_auth::key_set::KeyFetcher;
 use crate::edge_auth::revocations::Revocations;
+use crate::edge_auth::secret_keys::SecretKeys;
 use crate::edge_auth::{Caller, Checker, EdgeAuth, IdentityClient, WhenStale};
 use crate::error::GatewayError;
 use crate::middleware::request_context::RequestContext;
@@ -91,7 +92,7 @@ impl World {
             ..RoutesFile::default()
         };
         let routes = Arc::new(Routes::new(common.clone(), &file));
-        let revocations = Revocations::new(&metrics);
+        let revocations = Revocations::new(Duration::from_secs(1), &metrics);
         // Nobody is asked: no test here checks a token.
         let nowhere = Common {
             identity_urls: vec!["http://127.0.0.1:1".parse().unwrap()],
@@ -103,7 +104,7 @@ impl World {
         let keys = KeyFetcher::start(Readiness::default().part("keys"), signal, PATIENCE, nobody());
         let edge_auth = EdgeAuth::new(
             keys,
-            revocations.clone(),
+            (revocations.clone(), SecretKeys::default()),
             WhenStale::Refuse,
             clock.clone(),
             &metrics,
