@@ -209,7 +209,10 @@ async fn a_mail_that_names_no_username_has_no_empty_place_for_it() {
         for username in ["", "ann_77"] {
             let mut arguments = arguments("ann@example.org", language);
             username.clone_into(&mut arguments.username);
-            mailer.publish(&job(Mail::ResetPasswordV1(arguments))).await.unwrap();
+            mailer
+                .publish(&job(Mail::ResetPasswordV1(arguments)))
+                .await
+                .unwrap();
         }
     }
     let mails: Vec<_> = server.mails().iter().map(|mail| read(&mail.data)).collect();
