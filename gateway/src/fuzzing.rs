@@ -2,7 +2,7 @@
 //! must hold of any bytes whatever. Built with the feature `fuzzing` only, and no part of the crate's interface.
 //!
 //! Each `check_` function takes one input of the fuzz target of its name, panics when something does not hold, and says
-//! whether the input was accepted. See `docs/adr/0007-what-the-wire-owns-and-how-it-is-tested.md`.
+//! whether the input was accepted. See `docs/adr/0008-what-the-wire-owns-and-how-it-is-tested.md`.
 
 use std::io;
 use std::net::IpAddr;
