@@ -87,7 +87,7 @@ fn extra_pages(config: &mut ServiceConfig, pages: Option<&ExtraPages>) {
 /// What the gateway answers by itself.
 fn handlers(config: &mut ServiceConfig) {
     config
-        .service(web::resource(edge_auth::FORWARD_PATHS).to(edge_auth::forward))
+        .service(web::resource(edge_auth::FORWARD_PATHS).to(middleware::edge_auth::forward))
         // Yours: .route("/hello", web::get().to(hello))
         ;
 }

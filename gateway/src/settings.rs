@@ -69,6 +69,9 @@ pub struct Settings {
     pub auth_requests_per_minute: usize,
     /// `GATEHOUSE_GATEWAY_MAX_BODY_BYTES`: of a request. Default 2621440, 2.5 MiB.
     pub max_body_bytes: usize,
+    /// `GATEHOUSE_GATEWAY_MAX_CONNECTIONS_PER_ADDRESS`: of one client address, or one /64 of IPv6; more are closed at
+    /// once. The trusted proxies may have as many as they like. 0 is no limit. Default 0.
+    pub max_connections_per_address: usize,
     /// `GATEHOUSE_GATEWAY_HEADER_SECONDS`: for a request's header. Default 10.
     pub header_timeout: Duration,
     /// `GATEHOUSE_GATEWAY_BODY_SECONDS`: for a request's whole body. Default 20.
@@ -142,6 +145,11 @@ impl Settings {
             max_in_flight: count("GATEHOUSE_GATEWAY_MAX_IN_FLIGHT", 1024, 1..=1_000_000),
             auth_requests_per_minute: count(BUDGET, 60, 0..=100_000),
             max_body_bytes: count(MAX_BODY, 2_621_440, 1024..=1 << 30),
+            max_connections_per_address: count(
+                "GATEHOUSE_GATEWAY_MAX_CONNECTIONS_PER_ADDRESS",
+                0,
+                0..=1_000_000,
+            ),
             header_timeout: seconds("HEADER", 10, 300),
             body_timeout: seconds("BODY", 20, 3600),
             upstream_timeout: seconds("UPSTREAM", 8, 3600),

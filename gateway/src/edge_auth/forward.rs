@@ -1,21 +1,15 @@
 //! `/auth/forward`: for proxies that ask whether a request may pass (Traefik's `ForwardAuth`, nginx's `auth_request`,
 //! Caddy's `forward_auth`, Envoy's `ext_authz`). It reads `Authorization` and nothing else.
 
+use actix_web::HttpResponse;
 use actix_web::http::header;
-use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use shared::headers::{AUTH_SESSION_ID, AUTH_USER_ID};
 
-use super::{Caller, Checker, Refusal};
+use super::{Caller, Refusal};
 
 /// Where it is, as actix-web writes it; Envoy puts the path of the request behind it.
 pub const FORWARD_PATHS: [&str; 2] = ["/auth/forward", "/auth/forward/{path:.*}"];
-
-/// The handler.
-pub async fn forward(request: HttpRequest, checker: Data<Checker>) -> HttpResponse {
-    forward_response(checker.check(request.headers()).await.as_ref())
-}
 
 /// 200 and who it is, or 401.
 pub fn forward_response<C: AsRef<Caller>>(checked: Result<&Option<C>, &Refusal>) -> HttpResponse {

@@ -5,10 +5,10 @@ use std::rc::Rc;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpRequest, web};
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, web};
 
 use super::request_context::RequestContext;
-use crate::edge_auth::{Caller, Checker, Refusal};
+use crate::edge_auth::{self, Caller, Checker, Refusal};
 use crate::error::GatewayError;
 use crate::routes::Auth;
 
@@ -39,5 +39,16 @@ async fn check(request: &HttpRequest) -> Result<Option<Rc<Caller>>, Refusal> {
     let checker = request
         .app_data::<web::Data<Checker>>()
         .ok_or(Refusal::Unavailable)?;
-    checker.check(request.headers()).await
+    let client = request
+        .extensions()
+        .get::<RequestContext>()
+        .map(|context| context.origin.address);
+    checker
+        .check(request.headers(), client.ok_or(Refusal::Unavailable)?)
+        .await
+}
+
+/// The handler of [`edge_auth::FORWARD_PATHS`]: 200 and who it is, or 401.
+pub async fn forward(request: HttpRequest) -> HttpResponse {
+    edge_auth::forward_response(check(&request).await.as_ref())
 }

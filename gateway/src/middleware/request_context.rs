@@ -258,6 +258,7 @@ fn write_path(request: &mut Request, path: &CanonicalPath) -> bool {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::fmt::Write;
     use std::future::pending;
     use std::time::Duration;
 
@@ -296,11 +297,9 @@ mod tests {
                     value: log::kv::Value<'kvs>,
                 ) -> Result<(), log::kv::Error> {
                     let is_a_time = key.as_str().ends_with("_ms");
-                    self.0 += &if is_a_time {
-                        String::new()
-                    } else {
-                        format!("{key}={value} ")
-                    };
+                    if !is_a_time {
+                        write!(self.0, "{key}={value} ").unwrap();
+                    }
                     Ok(())
                 }
             }

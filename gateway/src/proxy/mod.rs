@@ -1,10 +1,13 @@
 //! One request to an upstream, and the response back.
 
+mod call;
 mod forward;
 mod headers;
 pub mod held;
 mod request_body;
 mod response_body;
+#[cfg(test)]
+mod tests;
 mod timer;
 mod transfer;
 pub mod websocket;
