@@ -46,10 +46,9 @@ pub fn load(folder: Option<&Path>) -> Result<Sources, TemplateError> {
 fn check_name(name: &str, is_file: bool) -> Result<(), String> {
     let parts: Vec<&str> = name.split('/').collect();
     match parts.as_slice() {
-        [LAYOUT] if is_file => Ok(()),
+        [LAYOUT] | [_, DURATIONS] if is_file => Ok(()),
         [language] if !is_file && language.parse::<LanguageIdentifier>().is_ok() => Ok(()),
         [_] => Err("a folder named after a language is expected here, such as en, or layout.html".to_owned()),
-        [_, DURATIONS] if is_file => Ok(()),
         [_, mail] if !is_file && mails().contains(mail) => Ok(()),
         [_, _] => Err(format!(
             "a language has {DURATIONS} and the folders {}",
