@@ -165,7 +165,10 @@ impl Checker {
     pub fn password_changed(&self, headers: &HeaderMap) {
         let token = bearer_token(headers).ok().flatten();
         let session = token
-            .and_then(shared::jwt::unverified_claims)
+            .and_then(|token| {
+                let now_seconds = self.shared.clock.now_seconds();
+                shared::jwt::unverified_claims(token, Some(TokenType::Access), now_seconds).ok()
+            })
             .and_then(|claims| claims.sid);
         if let Some(session) = session {
             self.shared.password_changes.note(session.into());
