@@ -38,6 +38,12 @@ impl Call<'_> {
         self.context.origin.address
     }
 
+    /// Whether it is a change of a password, if identity-svc takes it.
+    pub fn changes_password(&self) -> bool {
+        self.request.method() == Method::POST
+            && self.path.strip_suffix('/').unwrap_or(self.path) == "/api/auth/password/change"
+    }
+
     pub fn requester(&self) -> Requester {
         Requester::Client(self.client())
     }

@@ -84,12 +84,17 @@ impl Proxy {
             return Ok(response);
         }
         let outgoing = whole.bytes.clone().map_or(Outgoing::Nothing, Outgoing::Whole);
-        self.pass_on(&call, outgoing, checker)
+        let response = self
+            .pass_on(&call, outgoing, checker)
             .await
             .map_err(|error| match error {
                 GatewayError::BadGateway | GatewayError::GatewayTimeout => GatewayError::Unavailable,
                 other => other,
-            })
+            })?;
+        if response.status().is_success() && call.changes_password() {
+            checker.password_changed(request.headers());
+        }
+        Ok(response)
     }
 
     async fn pass_on(

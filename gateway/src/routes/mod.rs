@@ -16,7 +16,7 @@ use shared::metrics::{Counter, Histogram, LATENCY_BUCKETS, Registry};
 
 pub use address_rules::AddressRules;
 pub use canonical_path::CanonicalPath;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(feature = "fuzzing")]
 pub use file::parse;
 pub use file::{FileError, RouteSettings, RoutesFile, read_file};
 pub use header_rules::HeaderRules;
