@@ -126,6 +126,9 @@ refused "a database without tables" 'migrat' "${identity[@]}"
 run_operator "$dir" migrate && check "migrate" 0
 refused "no key to sign with" 'keys? ' "${identity[@]}"
 run_operator "$dir" keys rotate && check "keys rotate" 0
+refused "no key to encrypt with" 'no encryption key' "${identity[@]}"
+run_operator "$dir" keys init && check "keys init" 0
+refused "no file of encryption keys" GATEHOUSE_IDENTITY_ENCRYPTION_KEYS_FILE "${identity[@]}" GATEHOUSE_IDENTITY_ENCRYPTION_KEYS_FILE=
 refused "a database URL of an unknown kind" "$url" "${identity[@]}" "$url=mysql://user@host/name"
 refused "no database URL" "$url" "${identity[@]}" "$url="
 refused "a wrong password of the database" 'database.*password' "${identity[@]}" "$url=$(wrong_password "$database_url")"

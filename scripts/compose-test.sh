@@ -345,22 +345,26 @@ check "after down and up: the account, its session and the keys are there" load 
 say "== restore drill"
 dump() { compose exec -T database pg_dump -U postgres -Fc gatehouse >"$scratch/gatehouse.dump"; }
 check "dump of the database" dump
-keep_keys() { backup_file 65532 identity/keys.json >"$scratch/keys.json" && grep -q 'PRIVATE KEY' "$scratch/keys.json"; }
-check "copy of the signing keys" keep_keys
+keep_keys() {
+  backup_file 65532 identity/keys.json >"$scratch/keys.json" && grep -q 'PRIVATE KEY' "$scratch/keys.json" \
+    && backup_file 65532 identity/encryption-keys.json >"$scratch/encryption-keys.json" && grep -q '"key"' "$scratch/encryption-keys.json"
+}
+check "copy of the signing and encryption keys" keep_keys
 compose down -v --timeout 30 >"$scratch/down.log" 2>&1
 nothing_left() { [[ -z $(docker volume ls -q --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME") ]]; }
 check "everything is destroyed" nothing_left
+put_back() { compose run --rm -T --no-deps -u 65532 --entrypoint sh secrets -c "umask 077; cat > /secrets/identity/$1" <"$scratch/$1"; }
 restore() {
   compose up -d --wait database \
     && compose exec -T database pg_restore -U postgres -d gatehouse --role=gatehouse --no-owner --exit-on-error <"$scratch/gatehouse.dump" \
-    && compose run --rm -T --no-deps -u 65532 --entrypoint sh secrets -c 'umask 077; cat > /secrets/identity/keys.json' <"$scratch/keys.json"
+    && put_back keys.json && put_back encryption-keys.json
 }
 begin=$SECONDS
 check "restore into a fresh installation" restore
 up || give_up "the restored stack does not start"
 check "the account logs in, and a token from before is good" load check "$base_url" "$scratch/session"
 say "restored in $((SECONDS - begin)) s"
-rm -f "$scratch/gatehouse.dump" "$scratch/keys.json"
+rm -f "$scratch/gatehouse.dump" "$scratch/keys.json" "$scratch/encryption-keys.json"
 
 say "up to healthy: first start $((first_up / 100))00 ms, second $((second_up / 100))00 ms"
 finish "$passed" "$failed"

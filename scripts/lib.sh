@@ -73,6 +73,25 @@ need_cargo() {
   need_command cc gcc libc6-dev
 }
 
+# need_cargo_tool NAME VERSION: the cargo command of this name, from PATH or from target/tools, where it is built once in a
+# folder of its own. Its program is in $cargo_tool.
+need_cargo_tool() {
+  local tools=$target_dir/tools
+  cargo_tool=$(command -v "$1" || true)
+  [[ -z $cargo_tool ]] || return 0
+  cargo_tool=$tools/bin/$1
+  [[ ! -x $cargo_tool || $(cat "$tools/$1.version" 2>/dev/null) != "$2" ]] || return 0
+  need_cargo
+  say "building $1 $2 into $tools, once"
+  mkdir -p "$tools"
+  if ! cargo install --quiet --locked --force --root "$tools" --target-dir "$tools/build" --version "$2" "$1" >"$tools/$1.log" 2>&1; then
+    tail -n 5 "$tools/$1.log" >&2
+    die "$1 cannot be built: see above"
+  fi
+  rm -rf "$tools/build"
+  printf '%s\n' "$2" >"$tools/$1.version"
+}
+
 # need_python_venv [VENV REQUIREMENTS]: a Python with scripts/requirements.txt in target/venv, or with other packages elsewhere;
 # its interpreter is in $python.
 need_python_venv() {
@@ -180,15 +199,20 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+reserved_ports=() # Promised to somebody who has not bound them yet.
+
 # free_ports COUNT: loopback ports that are free now, below the range from which the kernel takes clients' ports.
 free_ports() {
-  python3 - "$1" <<'PY'
+  python3 - "$1" "${reserved_ports[@]}" <<'PY'
 import random, socket, sys
-held = []
+held, reserved = [], set(map(int, sys.argv[2:]))
 while len(held) < int(sys.argv[1]):
+    port = random.randrange(20000, 32000)
+    if port in reserved:
+        continue
     listener = socket.socket()
     try:
-        listener.bind(("127.0.0.1", random.randrange(20000, 32000)))
+        listener.bind(("127.0.0.1", port))
         held.append(listener)
     except OSError:
         listener.close()
@@ -202,10 +226,13 @@ PY
 
 random_secret() { python3 -c 'import secrets; print(secrets.token_urlsafe(48))'; }
 
-# wait_for_http URL PID [SECONDS]: until the server answers with a status below 500. Fails when it ended or is too slow.
+# wait_for_http URL PID [SECONDS]: until the server answers with a status below 500; of an https URL the certificate is
+# not checked, since a test made it. Fails when the server ended or is too slow.
 wait_for_http() {
   python3 - "$1" "$2" "${3:-20}" <<'PY'
-import os, sys, time, urllib.error, urllib.request
+import os, ssl, sys, time, urllib.error, urllib.request
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
 url, pid, deadline = sys.argv[1], int(sys.argv[2]), time.monotonic() + float(sys.argv[3])
 while time.monotonic() < deadline:
     try:
@@ -213,7 +240,7 @@ while time.monotonic() < deadline:
     except ProcessLookupError:
         sys.exit(1)
     try:
-        urllib.request.urlopen(url, timeout=2).close()
+        urllib.request.urlopen(url, timeout=2, context=context).close()
         sys.exit(0)
     except urllib.error.HTTPError as error:
         if error.code < 500:
@@ -255,6 +282,16 @@ need_gatehouse() {
   gatehouse_bin=$target_dir/$folder/gatehouse
 }
 
+# setting_of NAME NAME=VALUE...: the value that the last of the settings gives it; nothing when none does.
+setting_of() {
+  local setting value=
+  for setting in "${@:2}"; do [[ $setting != "$1="* ]] || value=${setting#*=}; done
+  printf '%s\n' "$value"
+}
+
+# scheme_of NAME=VALUE...: what a gateway with these settings speaks; with a certificate it is TLS only.
+scheme_of() { if [[ -n $(setting_of GATEHOUSE_GATEWAY_TLS_CERTIFICATE_FILE "$@") ]]; then echo https; else echo http; fi; }
+
 # start_gatehouse DIR NAME=VALUE...: the embedded stack with a fresh data folder below DIR, on free ports, with the
 # settings given. Waits until it answers. Sets $base_url, $server_pid and $server_log, and writes DIR/users, which is
 # `gatehouse users` with the same settings.
@@ -263,7 +300,7 @@ start_gatehouse() {
   shift
   mkdir -p "$dir"
   read -r port identity_port < <(free_ports 2)
-  base_url=http://127.0.0.1:$port
+  base_url=$(scheme_of "$@")://127.0.0.1:$port
   server_log=$dir/gatehouse.log
   local settings=(
     "GATEHOUSE_DATA_DIR=$dir/data"

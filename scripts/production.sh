@@ -61,11 +61,27 @@ write_run() {
   chmod 700 "$1"
 }
 
-# write_production DIR NAME=VALUE...: the settings given come last, so they replace those made here. Uses $database_url
-# and $amqp_url. Sets $base_url, $keys_file and the ports: of_port[<name>] and admin_port[<name>].
+# settings_for SERVICE NAME=VALUE...: those that the service reads, into $own: its own and what all read, and not those of
+# the others, so that a program works with what it is given in an installation.
+settings_for() {
+  local setting
+  own=()
+  for setting in "${@:2}"; do
+    case $setting in
+      GATEHOUSE_"$1"_*) own+=("$setting") ;;
+      GATEHOUSE_GATEWAY_* | GATEHOUSE_IDENTITY_* | GATEHOUSE_MAILER_*) ;;
+      *) own+=("$setting") ;;
+    esac
+  done
+}
+
+# write_production DIR NAME=VALUE...: the settings given come last, so they replace those made here; the gateway's admin
+# listener too. Uses $database_url and $amqp_url. Sets $base_url, $keys_file and the ports: of_port[<name>] and admin_port[<name>].
 declare -gA of_port admin_port
+# Put in front of each program: `env -u NAME` for a release that does not know a setting.
+production_prefix=()
 write_production() {
-  local dir=$1 name ports settings i
+  local dir=$1 name ports settings i own admin
   shift
   mkdir -p "$dir"
   read -r -a ports < <(free_ports $((2 * ${#production_names[@]})))
@@ -73,11 +89,14 @@ write_production() {
     of_port[${production_names[i]}]=${ports[2 * i]}
     admin_port[${production_names[i]}]=${ports[2 * i + 1]}
   done
-  base_url=http://127.0.0.1:${of_port[gateway]}
+  admin=$(setting_of GATEHOUSE_GATEWAY_ADMIN_LISTEN "$@")
+  [[ -z $admin ]] || admin_port[gateway]=${admin##*:}
+  base_url=$(scheme_of "$@")://127.0.0.1:${of_port[gateway]}
   keys_file=$dir/keys.json
   settings=(
     "GATEHOUSE_IDENTITY_DATABASE_URL=$database_url" "GATEHOUSE_IDENTITY_QUEUE_URL=$amqp_url"
     "GATEHOUSE_IDENTITY_KEYS_FILE=$keys_file"
+    "GATEHOUSE_IDENTITY_ENCRYPTION_KEYS_FILE=$dir/encryption-keys.json"
     "GATEHOUSE_IDENTITY_VERIFY_URL=$base_url/account/verify-email/{key}"
     "GATEHOUSE_IDENTITY_RESET_URL=$base_url/account/password/reset/confirm/{uid}/{token}"
     "GATEHOUSE_IDENTITY_ASK_RESET_URL=$base_url/account/password/reset"
@@ -87,17 +106,19 @@ write_production() {
     "$@"
   )
   for name in "${production_names[@]}"; do
-    local program service own=()
+    local program service
     case $name in
-      identity-*) program=identity-svc service=IDENTITY own=("GATEHOUSE_IDENTITY_LISTEN=127.0.0.1:${of_port[$name]}") ;;
+      identity-*) program=identity-svc service=IDENTITY ;;
       mailer-*) program=mailer-svc service=MAILER ;;
       gateway) program=gateway service=GATEWAY ;;
     esac
+    settings_for "$service" "${settings[@]}"
+    [[ $service != IDENTITY ]] || own+=("GATEHOUSE_IDENTITY_LISTEN=127.0.0.1:${of_port[$name]}")
     own+=("GATEHOUSE_${service}_ADMIN_LISTEN=127.0.0.1:${admin_port[$name]}")
-    write_env "$dir/$name.env" "${settings[@]}" "${own[@]}"
-    write_run "$dir/$name.run" "$dir/$name.env" "$programs_dir/$program"
+    write_env "$dir/$name.env" "${own[@]}"
+    write_run "$dir/$name.run" "$dir/$name.env" "${production_prefix[@]}" "$programs_dir/$program"
   done
-  write_run "$dir/operator" "$dir/identity-1.env" "$programs_dir/identity-svc"
+  write_run "$dir/operator" "$dir/identity-1.env" "${production_prefix[@]}" "$programs_dir/identity-svc"
   write_run "$dir/users" "$dir/operator" users
 }
 
@@ -113,11 +134,15 @@ run_operator() {
 # prepare_production DIR: tables and keys, once for all replicas.
 prepare_production() {
   run_operator "$1" migrate || return 1
-  if ! grep -q GATEHOUSE_IDENTITY_HS256_SECRET "$1/identity-1.env"; then run_operator "$1" keys rotate || return 1; fi
+  if ((${#production_prefix[@]} == 0)); then
+    run_operator "$1" keys init
+  elif ! grep -q GATEHOUSE_IDENTITY_HS256_SECRET "$1/identity-1.env"; then
+    run_operator "$1" keys rotate
+  fi
 }
 
-# start_production DIR NAME=VALUE...: a fresh stack. Waits until every server answers. Sets $base_url and $keys_file, and
-# writes DIR/users, which is `identity-svc users` with the same settings.
+# start_production DIR NAME=VALUE...: a fresh stack. Waits until every server answers. Sets $base_url, $keys_file and, of
+# the gateway, $server_pid and $server_log, and writes DIR/users, which is `identity-svc users` with the same settings.
 start_production() {
   local dir=$1 i name pid
   shift
@@ -132,6 +157,7 @@ start_production() {
     start_process "$dir/$name.log" "$dir/$name.run"
     production_pids+=("$started_pid")
   done
+  server_pid=${production_pids[-1]} server_log=$dir/gateway.log
   for i in "${!production_names[@]}"; do
     name=${production_names[i]} pid=${production_pids[i]}
     wait_for_http "http://127.0.0.1:${admin_port[$name]}/health/ready" "$pid" 30 || { start_failed "$name" "$pid"; return 1; }

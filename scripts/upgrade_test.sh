@@ -45,8 +45,14 @@ start_rabbitmq
 start_smtp_sink "$scratch/mails"
 dir=$scratch/stack
 programs_dir=$old_dir
+# Settings of this release that the one before would refuse.
+old_prefix=()
+if ! "$old_dir/identity-svc" encryption-keys --help >/dev/null 2>&1; then
+  old_prefix=(env -u GATEHOUSE_IDENTITY_ENCRYPTION_KEYS_FILE -u GATEHOUSE_IDENTITY_ENCRYPT_ROWS)
+fi
+production_prefix=("${old_prefix[@]}")
 start_production "$dir" GATEHOUSE_IDENTITY_BCRYPT_COST=4 GATEHOUSE_IDENTITY_LOGIN_FAILURES=0 GATEHOUSE_IDENTITY_MAILS_PER_HOUR=0 \
-  GATEHOUSE_GATEWAY_AUTH_REQUESTS_PER_MINUTE=0 "GATEHOUSE_MAILER_SENDER_URL=$TEST_SMTP_URL" || exit 1
+  GATEHOUSE_GATEWAY_AUTH_REQUESTS_PER_MINUTE=0 "GATEHOUSE_MAILER_SENDER_URL=$TEST_SMTP_URL" GATEHOUSE_IDENTITY_ENCRYPT_ROWS=off || exit 1
 
 declare -A pid_of
 for i in "${!production_names[@]}"; do pid_of[${production_names[i]}]=${production_pids[i]}; done
@@ -59,9 +65,10 @@ broken() { say "FAIL $1"; trouble=$((trouble + 1)); }
 
 # start_of NAME DIR: from that release's folder, with the stack's settings and those given; waits until it is ready.
 start_of() {
-  local name=$1 release=$2 program=${1%-*}
+  local name=$1 release=$2 program=${1%-*} prefix=()
+  if [[ $release == "$old_dir" ]]; then prefix=("${old_prefix[@]}"); fi
   case $program in identity) program=identity-svc ;; mailer) program=mailer-svc ;; esac
-  start_process "$dir/$name.$(basename "$release").log" "$dir/$name.env" "${@:3}" "$release/$program"
+  start_process "$dir/$name.$(basename "$release").log" "$dir/$name.env" "${@:3}" "${prefix[@]}" "$release/$program"
   pid_of[$name]=$started_pid
   wait_for_http "http://127.0.0.1:${admin_port[$name]}/health/ready" "$started_pid" 30 || { tail -n 5 "$dir/$name.$(basename "$release").log"; broken "$name did not become ready"; }
 }
@@ -117,6 +124,7 @@ sleep 3
 
 say "tables: identity-svc migrate of the new release"
 "$dir/identity-1.env" "$new_dir/identity-svc" migrate || broken "migrate failed"
+"$dir/identity-1.env" "$new_dir/identity-svc" keys init || broken "keys init failed"
 sleep 1
 
 # Whether the release before says that it is about to stop, so that a gateway sends it nothing more.

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use gateway::ExtraPages;
 use shared::clock::Clock;
-use shared::env::{Env, SettingsError};
+use shared::env::{Env, SettingsError, Summary};
 use shared::logging::LogSettings;
 use shared::metrics::Registry;
+use shared::private_file;
 use shared::queue::in_process;
 
 pub struct Settings {
@@ -19,6 +20,7 @@ pub struct Settings {
     mailer: mailer_svc::Settings,
     public_url: String,
     data_dir: PathBuf,
+    summary: Summary,
 }
 
 impl Settings {
@@ -38,6 +40,10 @@ impl Settings {
             )
             .with_default("GATEHOUSE_IDENTITY_QUEUE_URL", "memory:")
             .with_default("GATEHOUSE_IDENTITY_KEYS_FILE", in_data("", "keys.json"))
+            .with_default(
+                "GATEHOUSE_IDENTITY_ENCRYPTION_KEYS_FILE",
+                in_data("", "encryption-keys.json"),
+            )
             .with_default("GATEHOUSE_IDENTITY_CREATE_KEYS", "on")
             .with_default(
                 "GATEHOUSE_IDENTITY_VERIFY_URL",
@@ -60,6 +66,8 @@ impl Settings {
             mailer: mailer_svc::Settings::from_env(&env),
             public_url,
             data_dir: PathBuf::from(data_dir),
+            // The last, when everything has been read.
+            summary: env.summary(),
         };
         for name in ["GATEHOUSE_IDENTITY_QUEUE_URL", "GATEHOUSE_MAILER_QUEUE_URL"] {
             if env.text(name, "memory:") != "memory:" {
@@ -84,6 +92,15 @@ impl Settings {
 /// # Errors
 /// One sentence: what does not start, or what has ended.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    settings.summary.log();
+    // Database, keys and mails are in it: for its owner alone, also when an earlier release made it.
+    private_file::create_folder(&settings.data_dir).map_err(|error| {
+        anyhow!(
+            "cannot create the folder {}: {error}",
+            settings.data_dir.display()
+        )
+    })?;
+    private_file::tighten(&settings.data_dir);
     let clock = Clock::System;
     let (publisher, consumer) = in_process::channel();
     let mails_folder = settings.mailer.mails_folder().map(ToOwned::to_owned);

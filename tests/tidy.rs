@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use source_tree::{
-    all_files, assert_none, files, folders, has_extension, is_test_file, read, root, rust_files,
-};
+use source_tree::{all_files, assert_none, files, folders, is_test_file, read, root, rust_files};
 
+#[path = "tidy/documents.rs"]
+mod documents;
 #[path = "tidy/imports.rs"]
 mod imports;
 #[path = "tidy/source_tree.rs"]
@@ -19,26 +19,6 @@ const LONG_FILES: &[(&str, &str)] = &[];
 
 /// Past this, unit tests not counted, a file has two subjects.
 const MAX_LINES: usize = 400;
-
-/// Documents that a reader looks for.
-const DOCUMENTS: &[&str] = &[
-    "README.md",
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "SECURITY.md",
-    "LICENSE",
-    "LICENSE-MIT",
-    "LICENSE-APACHE",
-    ".env.example",
-    "docs/ARCHITECTURE.md",
-    "docs/LOGGING.md",
-    "docs/GLOSSARY.md",
-    "docs/adr/0000-template.md",
-    "docs/AuthApi.md",
-];
-
-/// Pages kept as a generator writes them: their links lead to pages that it writes beside them, and that are not kept.
-const GENERATED_PAGES: &[&str] = &["docs/AuthApi.md"];
 
 #[test]
 fn every_migration_exists_for_both_databases_with_its_way_up_and_down() {
@@ -263,43 +243,6 @@ fn no_file_holds_an_unfinished_merge() {
     assert_none(&broken);
 }
 
-#[test]
-fn documents_exist_and_their_links_lead_to_files() {
-    let mut broken: Vec<String> = DOCUMENTS
-        .iter()
-        .filter(|name| !root().join(name).is_file())
-        .map(|name| format!("{name} is missing"))
-        .collect();
-    let is_checked = |name: &String| has_extension(name, "md") && !GENERATED_PAGES.contains(&name.as_str());
-    for name in all_files().into_iter().filter(is_checked) {
-        let folder = root()
-            .join(&name)
-            .parent()
-            .map(Path::to_path_buf)
-            .unwrap_or_default();
-        for target in link_targets(&read(&name)) {
-            if !folder.join(&target).exists() {
-                broken.push(format!("{name}: the link to {target} leads nowhere"));
-            }
-        }
-    }
-    assert_none(&broken);
-}
-
-#[test]
-fn every_decision_gives_context_options_choice_and_price() {
-    let mut broken = Vec::new();
-    for name in files("docs/adr") {
-        let text = read(&format!("docs/adr/{name}"));
-        for heading in ["## Context", "## Options", "## Choice", "## Price"] {
-            if !text.contains(heading) {
-                broken.push(format!("docs/adr/{name} lacks \"{heading}\""));
-            }
-        }
-    }
-    assert_none(&broken);
-}
-
 /// The names of the settings that `.env.example` lists, set or commented out.
 fn example_settings() -> BTreeSet<String> {
     let text = read(".env.example");
@@ -372,17 +315,5 @@ fn text_files(folder: &str) -> Vec<String> {
     files(folder)
         .into_iter()
         .filter(|name| Path::new(name).extension().is_some_and(|end| end == "ftl"))
-        .collect()
-}
-
-/// Where the links of a Markdown text lead, when that is inside the project.
-fn link_targets(text: &str) -> Vec<String> {
-    let targets = text
-        .split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split([')', ' ', '#']).next());
-    targets
-        .filter(|target| !target.is_empty() && !target.contains(':'))
-        .map(str::to_owned)
         .collect()
 }

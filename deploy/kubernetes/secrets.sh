@@ -1,11 +1,12 @@
 #!/bin/sh
-# Prints the Secrets of an overlay as a manifest, with random passwords and a first signing key, for kubectl apply -f -.
+# Prints the Secrets of an overlay as a manifest, with random passwords, a first signing key and a first encryption key, for kubectl apply -f -.
 #
 #   deploy/kubernetes/secrets.sh dev [NAMESPACE]
 #   deploy/kubernetes/secrets.sh production [NAMESPACE]     asks for the three URLs and passwords that others gave you:
 #                       DATABASE_URL= QUEUE_URL= SMTP_PASSWORD= in the environment, each as a whole
 #
-# Run it once: a second time it makes other passwords, and a new signing key, which logs everybody out. Needs openssl.
+# Run it once: a second time it makes other passwords, a new signing key, which logs everybody out, and a new
+# encryption key, without which waiting mails cannot be read. Needs openssl.
 set -eu
 overlay=${1:-} namespace=${2:-gatehouse}
 encode() { base64 | tr -d '\n'; }
@@ -49,3 +50,5 @@ secret gatehouse-identity database-url "$DATABASE_URL" queue-url "$QUEUE_URL"
 key=$(openssl genpkey -algorithm ed25519 | sed 's/$/\\n/' | tr -d '\n')
 now=$(($(date +%s) * 1000))
 secret gatehouse-keys keys.json "{\"keys\": [{\"kid\": \"$(openssl rand -hex 8)\", \"algorithm\": \"EdDSA\", \"created_at_ms\": $now, \"active_from_ms\": $now, \"private_key\": \"$key\"}]}"
+# The form of the file of encryption keys; `identity-svc encryption-keys rotate` makes the next ones.
+secret gatehouse-encryption-keys keys.json "{\"keys\": [{\"id\": \"$(openssl rand -hex 8)\", \"created_at_ms\": $now, \"active_from_ms\": $now, \"key\": \"$(openssl rand -base64 32 | tr '+/' '-_' | tr -d '=\n')\"}]}"

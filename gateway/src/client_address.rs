@@ -3,55 +3,30 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use actix_http::header::{self, HeaderMap, HeaderValue};
+use ipnet::IpNet;
+
+use crate::http1::request_head::is_host;
+use crate::server::app_service::ClientConnection;
+
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
+const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
+const X_FORWARDED_HOST: &str = "x-forwarded-host";
+
 /// The proxies in front of the gateway whose `X-Forwarded-For` is believed.
 #[derive(Clone, Debug, Default)]
-pub struct TrustedProxies(Vec<Network>);
-
-/// An address, or all addresses that begin with the same bits: `10.0.0.0/8`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Network {
-    address: IpAddr,
-    prefix_bits: u32,
-}
+pub struct TrustedProxies(Vec<IpNet>);
 
 #[derive(Debug, thiserror::Error)]
 #[error("\"{0}\" is neither an address nor a network such as 10.0.0.0/8")]
 pub struct BadNetwork(String);
 
-impl FromStr for Network {
-    type Err = BadNetwork;
-
-    fn from_str(text: &str) -> Result<Self, BadNetwork> {
-        let bad = || BadNetwork(text.to_owned());
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits.parse::<u32>().map_err(|_| bad())?)),
-            None => (text, None),
-        };
-        let address = address.parse::<IpAddr>().map_err(|_| bad())?;
-        let width = if address.is_ipv4() { 32 } else { 128 };
-        let prefix_bits = bits.unwrap_or(width);
-        if prefix_bits <= width {
-            Ok(Self { address, prefix_bits })
-        } else {
-            Err(bad())
-        }
-    }
-}
-
-impl Network {
-    fn contains(&self, other: IpAddr) -> bool {
-        match (self.address, other) {
-            (IpAddr::V4(ours), IpAddr::V4(other)) => {
-                let difference = u32::from(ours) ^ u32::from(other);
-                difference.checked_shr(32 - self.prefix_bits).unwrap_or(0) == 0
-            }
-            (IpAddr::V6(ours), IpAddr::V6(other)) => {
-                let difference = u128::from(ours) ^ u128::from(other);
-                difference.checked_shr(128 - self.prefix_bits).unwrap_or(0) == 0
-            }
-            _ => false,
-        }
-    }
+/// An address, or all addresses that begin with the same bits: `10.0.0.0/8`.
+pub fn parse_network(text: &str) -> Result<IpNet, BadNetwork> {
+    let network = text.parse::<IpNet>().ok();
+    network
+        .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+        .ok_or_else(|| BadNetwork(text.to_owned()))
 }
 
 impl FromStr for TrustedProxies {
@@ -60,7 +35,7 @@ impl FromStr for TrustedProxies {
     /// Addresses and networks, separated by commas.
     fn from_str(text: &str) -> Result<Self, BadNetwork> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-        parts.map(str::parse).collect::<Result<_, _>>().map(Self)
+        parts.map(parse_network).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -70,7 +45,7 @@ impl TrustedProxies {
     }
 
     pub fn contains(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(address))
+        self.0.iter().any(|network| network.contains(&address))
     }
 
     /// The client behind `peer`: the right-most address of `forwarded_for` (the values of `X-Forwarded-For`, in their
@@ -95,6 +70,44 @@ impl TrustedProxies {
             }
         }
         client
+    }
+}
+
+/// Who asks, and how: what the gateway tells upstreams in its own headers.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    pub address: IpAddr,
+    pub is_https: bool,
+    pub host: Option<HeaderValue>,
+}
+
+impl Origin {
+    /// Believes `X-Forwarded-*` only when the peer is one of our own proxies.
+    pub fn of(headers: &HeaderMap, client: &ClientConnection, trusted: &TrustedProxies) -> Self {
+        let peer = client.address.to_canonical();
+        let sent_host = headers.get(header::HOST);
+        if !trusted.contains(peer) {
+            return Self {
+                address: peer,
+                is_https: client.is_tls,
+                host: sent_host.cloned(),
+            };
+        }
+        let addresses = headers
+            .get_all(X_FORWARDED_FOR)
+            .map(|value| value.to_str().unwrap_or("?"));
+        let scheme = headers.get_all(X_FORWARDED_PROTO).next_back();
+        let host = headers
+            .get_all(X_FORWARDED_HOST)
+            .next_back()
+            .filter(|value| is_host(value.as_bytes()));
+        Self {
+            address: trusted.client(peer, addresses),
+            is_https: scheme.map_or(client.is_tls, |scheme| {
+                scheme.as_bytes().eq_ignore_ascii_case(b"https")
+            }),
+            host: host.or(sent_host).cloned(),
+        }
     }
 }
 

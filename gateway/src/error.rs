@@ -1,8 +1,8 @@
 //! Everything the gateway itself can answer instead of an upstream, in the API's own shape: `{"detail": "..."}`.
 
 use actix_http::StatusCode;
-
-use crate::message::Answer;
+use actix_web::http::header;
+use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 
 /// After how many seconds a client may try again when an upstream is not there.
 const RETRY_AFTER_SECONDS: i64 = 2;
@@ -13,6 +13,9 @@ pub enum GatewayError {
     /// 400: the request is ambiguous or malformed, so that two parsers could read it differently. Says which part.
     #[error("Malformed request: {0}.")]
     BadRequest(&'static str),
+    /// 403: the route is not for the address of this client.
+    #[error("You do not have permission to perform this action.")]
+    Forbidden,
     /// 404: no route has this path.
     #[error("Not found.")]
     NotFound,
@@ -65,6 +68,7 @@ impl GatewayError {
     pub fn status(self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -86,7 +90,8 @@ impl GatewayError {
     fn closes_connection(self) -> bool {
         !matches!(
             self,
-            Self::NotFound
+            Self::Forbidden
+                | Self::NotFound
                 | Self::Throttled { .. }
                 | Self::BadGateway
                 | Self::Unavailable
@@ -102,18 +107,39 @@ impl GatewayError {
             _ => None,
         }
     }
+}
 
-    pub fn answer(self) -> Answer {
-        let mut answer = Answer::json(self.status(), format!("{{\"detail\": \"{self}\"}}"));
+/// Begins a whole response of the gateway's own, in JSON: nobody may keep it, and no page may show it.
+pub fn json(status: StatusCode) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    response
+        .insert_header((header::CONTENT_TYPE, "application/json"))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ))
+        .insert_header((header::X_FRAME_OPTIONS, "DENY"))
+        .insert_header((header::REFERRER_POLICY, "no-referrer"));
+    response
+}
+
+impl ResponseError for GatewayError {
+    fn status_code(&self) -> StatusCode {
+        self.status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = json(self.status());
         if let Some(seconds) = self.retry_after_seconds() {
-            answer.fields.set("retry-after", seconds.to_string());
+            response.insert_header((header::RETRY_AFTER, seconds));
         }
-        if self == Self::MethodNotAllowed {
-            answer
-                .fields
-                .set("allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        if *self == Self::MethodNotAllowed {
+            response.insert_header((header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         }
-        answer.closes = self.closes_connection();
-        answer
+        if self.closes_connection() {
+            response.force_close();
+        }
+        response.body(format!("{{\"detail\": \"{self}\"}}"))
     }
 }

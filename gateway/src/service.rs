@@ -6,32 +6,35 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_http::header::HeaderValue;
 use actix_server::{Server, ServerHandle};
 use actix_service::{fn_factory, fn_service};
-use actix_web::web::ServiceConfig;
 use shared::admin;
 use shared::health::Readiness;
 use shared::metrics::Registry;
 use shared::shutdown::{self, Shutdown, ShutdownTrigger};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
+use crate::app::{self, ExtraPages};
 use crate::edge_auth::key_set::KeyFetcher;
 use crate::edge_auth::revocations::{RevocationFeed, Revocations};
+use crate::edge_auth::secret_keys::SecretKeys;
 use crate::edge_auth::{Checker, EdgeAuth, IdentityClient};
-use crate::gate::{DateLine, Shared, Worker};
-use crate::middleware::rate_limit::RateLimit;
-use crate::pages::Pages;
-use crate::proxy::forward::Proxy;
-use crate::proxy::request_body::{Held, Limits};
+use crate::middleware::request_context::OutermostLayer;
+use crate::proxy::Proxy;
+use crate::proxy::held::Held;
 use crate::reload::Reload;
-use crate::routes::{Common, RouteCounts, Routes};
-use crate::server::connection::{self, Entrance};
-use crate::server::http1::Deadlines;
+use crate::request_budget::RateLimit;
+use crate::routes::{Common, Limits, RouteCounts, Routes};
+use crate::server::address_limit::AddressLimit;
+use crate::server::app_service::AppService;
+use crate::server::connection::{self, Deadlines, Entrance, Wire};
 use crate::server::tls::{Certificate, TlsError};
 use crate::settings::Settings;
 use crate::upstream::Pool;
-use crate::upstream::monitor::UpstreamMonitor;
+use crate::upstream::monitor::{UpstreamMonitor, Watched};
 
 const BACKLOG: u32 = 4096;
 /// All request bodies that are held at once, in multiples of the largest one.
@@ -40,9 +43,6 @@ const BODIES_HELD: usize = 100;
 const MAX_CONNECTIONS: usize = 100_000;
 /// The gateway's own questions to identity-svc are small.
 const OWN_REQUEST: Duration = Duration::from_secs(2);
-
-/// Pages under `/dev/` that the gateway serves itself; embedded mode shows its mailbox there.
-pub type ExtraPages = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
 
 /// Why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -144,26 +144,30 @@ pub async fn start(settings: Settings, extra_pages: Option<ExtraPages>) -> Resul
     let (readiness, metrics) = (Readiness::default(), Registry::default());
     let (shutdown, signal) = shutdown::channel();
     let routes = Arc::new(routes(&settings, &metrics));
-    let shared = Arc::new(shared_parts(&settings, routes.clone(), &metrics));
     let edge_auth = Arc::new(edge_auth(&settings, &routes, &readiness, &metrics, &signal));
     let identity = readiness.part("identity");
-    UpstreamMonitor::start(shared.clone(), settings.probe_interval, identity, signal.clone());
+    let table = routes.clone();
+    let watched = move || {
+        let table = table.get();
+        Watched {
+            upstreams: table.upstreams(),
+            identity: table.identity().clone(),
+        }
+    };
+    UpstreamMonitor::start(watched, settings.probe_interval, identity, signal.clone());
     let reload = Reload::new(settings.routes_file.clone(), routes.clone(), certificate.clone());
     reload.on_signal(signal.clone());
     let admin = admin::start(settings.admin, readiness.clone(), metrics.clone())?;
-    let entrance = Entrance {
-        tls: certificate
-            .map(|certificate| certificate.acceptor())
-            .transpose()?,
-        proxy_protocol: settings.proxy_protocol,
-        connections: Arc::new(metrics.gauge(
-            "gatehouse_gateway_connections",
-            "Connections of clients that are open.",
-            &[],
-        )),
-    };
+    let tls = certificate.map(|certificate| certificate.acceptor());
+    let entrance = entrance(&settings, tls.transpose()?, &metrics);
+    let outermost = outermost_layer(&settings, &routes, extra_pages.is_some(), &metrics);
     let parts = Parts {
-        shared,
+        outermost: Arc::new(outermost),
+        rate_limit: Arc::new(RateLimit::new(
+            settings.auth_requests_per_minute,
+            settings.clock.clone(),
+        )),
+        routes,
         edge_auth,
         entrance,
         extra_pages,
@@ -217,18 +221,43 @@ fn body_limits(settings: &Settings) -> Limits {
     }
 }
 
-fn shared_parts(settings: &Settings, routes: Arc<Routes>, metrics: &Registry) -> Shared {
-    Shared {
-        routes,
+fn entrance(settings: &Settings, tls: Option<TlsAcceptor>, metrics: &Registry) -> Entrance {
+    Entrance {
+        tls,
+        proxy_protocol: settings.proxy_protocol,
         trusted_proxies: settings.trusted_proxies.clone(),
-        rate_limit: RateLimit::new(settings.auth_requests_per_minute, settings.clock.clone()),
-        deadlines: Deadlines {
-            header: settings.header_timeout,
-            keep_alive: settings.keep_alive,
-        },
-        body: body_limits(settings),
+        deadlines: Deadlines::new(settings.header_timeout, settings.keep_alive),
+        per_address: AddressLimit::new(settings.connections_per_address),
+        connections: Arc::new(metrics.gauge(
+            "gatehouse_gateway_connections",
+            "Connections of clients that are open.",
+            &[],
+        )),
+        refused: Arc::new(metrics.counter(
+            "gatehouse_gateway_connections_refused_total",
+            "Connections closed at once because their client has too many.",
+            &[],
+        )),
+        clock: settings.clock.clone(),
+    }
+}
+
+fn outermost_layer(
+    settings: &Settings,
+    routes: &Arc<Routes>,
+    has_pages: bool,
+    metrics: &Registry,
+) -> OutermostLayer {
+    let max_age = settings.hsts.as_secs();
+    let hsts = (max_age > 0).then(|| HeaderValue::from_str(&format!("max-age={max_age}")).ok());
+    OutermostLayer {
+        routes: routes.clone(),
+        trusted_proxies: settings.trusted_proxies.clone(),
         cors: settings.cors.clone(),
+        max_body_bytes: body_limits(settings).max_bytes,
         counts: RouteCounts::new("none", metrics),
+        strict_transport_security: hsts.flatten(),
+        has_pages,
     }
 }
 
@@ -247,28 +276,28 @@ fn edge_auth(
         settings.key_fetch_pause,
         identity(),
     );
-    let revocations = Revocations::new(metrics);
+    let known = (
+        Revocations::new(settings.revocations_interval, metrics),
+        SecretKeys::default(),
+    );
     RevocationFeed::start(
-        revocations.clone(),
+        known.clone(),
         settings.revocations_interval,
         settings.clock.clone(),
         metrics,
         (readiness.part("revocations"), signal.clone()),
         identity(),
     );
-    EdgeAuth::new(
-        keys,
-        revocations,
-        settings.when_stale,
-        settings.clock.clone(),
-        metrics,
-    )
+    EdgeAuth::new(keys, known, settings.when_stale, settings.clock.clone(), metrics)
 }
 
 /// What every worker is made from.
 #[derive(Clone)]
 struct Parts {
-    shared: Arc<Shared>,
+    outermost: Arc<OutermostLayer>,
+    /// The budget of the contract.
+    rate_limit: Arc<RateLimit>,
+    routes: Arc<Routes>,
     edge_auth: Arc<EdgeAuth>,
     entrance: Entrance,
     extra_pages: Option<ExtraPages>,
@@ -278,28 +307,22 @@ struct Parts {
 }
 
 impl Parts {
-    async fn worker(&self) -> Rc<Worker> {
+    /// One worker's application, with its own connections to upstreams.
+    async fn app(&self) -> Option<AppService> {
         let pool = Rc::new(Pool::default());
         pool.sweep();
-        let identity = IdentityClient::new(
-            self.shared.routes.clone(),
-            pool.clone(),
-            self.settings.upstream_timeout,
-        );
-        let pages = match &self.extra_pages {
-            Some(extra_pages) => Pages::start(extra_pages.clone()).await,
-            None => None,
-        };
-        Rc::new(Worker {
-            shared: self.shared.clone(),
+        let identity = IdentityClient::new(self.routes.clone(), pool.clone(), self.settings.upstream_timeout);
+        app::start(app::Parts {
+            outermost: self.outermost.clone(),
+            rate_limit: self.rate_limit.clone(),
+            checker: Checker::new(self.edge_auth.clone(), identity),
             proxy: Proxy {
                 pool,
                 held: self.held.clone(),
             },
-            checker: Checker::new(self.edge_auth.clone(), identity),
-            pages,
-            date: DateLine::new(self.settings.clock.clone()),
+            extra_pages: self.extra_pages.clone(),
         })
+        .await
     }
 }
 
@@ -314,11 +337,12 @@ fn serve(parts: Parts, listener: std::net::TcpListener) -> io::Result<Server> {
         fn_factory(move || {
             let parts = parts.clone();
             async move {
-                let worker = parts.worker().await;
+                let app = parts.app().await.ok_or(())?;
+                let wire = Wire::new(parts.entrance, app, parts.signal);
                 Ok::<_, ()>(fn_service(move |socket: TcpStream| {
-                    let (worker, parts) = (worker.clone(), parts.clone());
+                    let wire = wire.clone();
                     async move {
-                        connection::serve(socket, &parts.entrance, worker, parts.signal.clone()).await;
+                        connection::serve(socket, wire).await;
                         Ok::<_, ()>(())
                     }
                 }))

@@ -1,4 +1,4 @@
-//! Owns:      cleaning up: expired sessions and secrets, old outbox rows; and taking up a changed keys file.
+//! Owns:      cleaning up: expired sessions and secrets, old outbox rows; and taking up changed files of keys.
 //! Receives:  nothing; wakes by a timer.
 //! Bound:     `BATCH` rows of each table at a time.
 //! On panic:  `done` resolves, the service reports it and the process ends.
@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use shared::clock::Clock;
+use shared::internal_secret::InternalSecret;
 use shared::shutdown::Shutdown;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::db::Db;
 use crate::db::messages::DeleteExpired;
+use crate::encryption::Encryption;
 use crate::tokens::Tokens;
 
 const BATCH: i64 = 500;
@@ -27,18 +29,25 @@ pub struct Janitor {
 
 struct Work {
     db: Db,
-    tokens: Tokens,
+    keys: Keys,
     clock: Clock,
     shutdown: Shutdown,
 }
 
+/// What is read from files that may change.
+pub struct Keys {
+    pub tokens: Tokens,
+    pub encryption: Encryption,
+    pub internal_secret: Option<InternalSecret>,
+}
+
 impl Janitor {
     /// Starts the janitor; the receiver resolves when it has ended.
-    pub fn start(db: Db, tokens: Tokens, clock: Clock, shutdown: Shutdown) -> oneshot::Receiver<()> {
+    pub fn start(db: Db, keys: Keys, clock: Clock, shutdown: Shutdown) -> oneshot::Receiver<()> {
         let (done, ended) = oneshot::channel();
         let work = Work {
             db,
-            tokens,
+            keys,
             clock,
             shutdown,
         };
@@ -80,10 +89,20 @@ impl Work {
     }
 
     fn take_up_keys(&self) {
-        match self.tokens.reload(self.clock.now_ms()) {
+        match self.keys.tokens.reload(self.clock.now_ms()) {
             Ok(true) => log::info!("took up the changed keys file"),
             Ok(false) => {}
             Err(error) => log::error!("keep the keys that are loaded: {error}"),
+        }
+        match self.keys.encryption.reload() {
+            Ok(true) => log::info!("took up the changed file of encryption keys"),
+            Ok(false) => {}
+            Err(error) => log::error!("keep the encryption keys that are loaded: {error}"),
+        }
+        match self.keys.internal_secret.as_ref().map(InternalSecret::reload) {
+            Some(Ok(true)) => log::info!("took up the changed internal secret"),
+            Some(Ok(false)) | None => {}
+            Some(Err(error)) => log::error!("keep the internal secret that is loaded: {error}"),
         }
     }
 

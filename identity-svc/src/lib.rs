@@ -4,6 +4,7 @@ pub mod cli;
 mod dates;
 pub mod db;
 pub mod domain;
+pub mod encryption;
 mod http;
 mod janitor;
 pub mod mail_draft;

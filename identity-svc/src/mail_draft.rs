@@ -5,6 +5,7 @@ use shared::random;
 use shared::request_id::RequestId;
 use shared::secret::Secret;
 
+use crate::encryption::{Encryption, EncryptionError, Place};
 use crate::tokens::one_time::{self, Purpose};
 
 /// A link from the configuration, with `{name}` where a value belongs. Never built from a request's headers.
@@ -56,6 +57,7 @@ pub struct MailDraft {
     pub valid_seconds: u64,
     pub job_id: String,
     secret: Secret<String>,
+    encryption: Encryption,
 }
 
 impl MailDraft {
@@ -66,6 +68,7 @@ impl MailDraft {
         language: &'static str,
         request_id: RequestId,
         created_at_ms: i64,
+        encryption: Encryption,
     ) -> Self {
         let (job_id, secret) = (random::hex_128(), one_time::generate());
         Self {
@@ -77,6 +80,7 @@ impl MailDraft {
             valid_seconds,
             job_id,
             secret,
+            encryption,
         }
     }
 
@@ -90,6 +94,14 @@ impl MailDraft {
             .unwrap_or(i64::MAX)
             .saturating_mul(1000);
         self.created_at_ms.saturating_add(valid_ms)
+    }
+
+    /// What is stored of the job for this account: it holds the link, so it is encrypted.
+    ///
+    /// # Errors
+    /// When the crypto library refuses.
+    pub fn payload(&self, to: &str, username: &str, uid: &str) -> Result<String, PayloadError> {
+        stored(&self.encryption, &self.job(to, username, uid))
     }
 
     /// The job for this account. `uid` is the account's opaque name in reset links.
@@ -131,13 +143,36 @@ pub struct NoticeDraft {
     pub job_id: String,
     /// Notices to one address an hour; 0: no limit. Nobody can have a stranger's mailbox filled by changing a password.
     pub mails_per_hour: u32,
+    pub encryption: Encryption,
+}
+
+/// Why a job cannot be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum PayloadError {
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Encryption(#[from] EncryptionError),
+}
+
+fn stored(encryption: &Encryption, job: &EmailJob) -> Result<String, PayloadError> {
+    let place = Place::outbox_payload(&job.job_id);
+    Ok(encryption.encrypt(place, &job.to_json()?, job.created_at_ms)?)
 }
 
 impl NoticeDraft {
     /// The kind of the outbox row.
     pub const KIND: &'static str = "password_changed";
 
-    pub fn job(&self, to: &str, username: &str) -> EmailJob {
+    /// As [`MailDraft::payload`].
+    ///
+    /// # Errors
+    /// When the crypto library refuses.
+    pub fn payload(&self, to: &str, username: &str) -> Result<String, PayloadError> {
+        stored(&self.encryption, &self.job(to, username))
+    }
+
+    fn job(&self, to: &str, username: &str) -> EmailJob {
         EmailJob {
             schema: SCHEMA,
             job_id: self.job_id.clone(),
@@ -174,11 +209,19 @@ mod tests {
     #[test]
     fn a_mail_carries_the_secret_whose_digest_is_stored() {
         let link = LinkTemplate::parse("https://a.test/{key}", &["key"]).unwrap();
-        let draft = MailDraft::new(Purpose::VerifyEmail, link, 60, "en", RequestId::random(), 1000);
+        let draft = MailDraft::new(
+            Purpose::VerifyEmail,
+            link,
+            60,
+            "en",
+            RequestId::random(),
+            1000,
+            Encryption::in_memory().unwrap(),
+        );
         let job = draft.job("ann@a.test", "ann", "u");
         let secret = job
             .mail
-            .facts()
+            .arguments()
             .link
             .expose()
             .strip_prefix("https://a.test/")

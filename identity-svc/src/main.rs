@@ -9,7 +9,7 @@ use clap::Parser;
 use identity_svc::observe::Observed;
 use identity_svc::{QueueUrl, Queues, Settings, cli};
 use shared::clock::Clock;
-use shared::env::{Env, SettingsError};
+use shared::env::{Env, SettingsError, Summary};
 use shared::logging::LogSettings;
 use shared::queue::{Publisher, rabbitmq};
 
@@ -42,7 +42,7 @@ const OUTCOMES_PREFETCH: u16 = 200;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let (log, settings) =
+    let (log, settings, summary) =
         match settings(Env::from_process().with_default("GATEHOUSE_IDENTITY_ADMIN_LISTEN", "127.0.0.1:9001"))
         {
             Ok(settings) => settings,
@@ -58,7 +58,10 @@ fn main() -> ExitCode {
             let answer = &mut std::io::stdout();
             cli::run(&command, &settings, &Clock::System, answer).map_err(anyhow::Error::from)
         }
-        None => actix_web::rt::System::new().block_on(serve(settings)),
+        None => {
+            summary.log();
+            actix_web::rt::System::new().block_on(serve(settings))
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -69,7 +72,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn settings(env: Env) -> Result<(LogSettings, Settings), SettingsError> {
+fn settings(env: Env) -> Result<(LogSettings, Settings, Summary), SettingsError> {
     let log = LogSettings::from_env(&env);
     let settings = Settings::from_env(&env);
     match &settings.queue_url {
@@ -85,8 +88,9 @@ fn settings(env: Env) -> Result<(LogSettings, Settings), SettingsError> {
             }
         }
     }
+    let summary = env.summary();
     env.finish(&["GATEHOUSE_IDENTITY_", "GATEHOUSE_LOG"])?;
-    Ok((log, settings))
+    Ok((log, settings, summary))
 }
 
 /// Serves until a signal comes or a part ends by itself.
@@ -100,6 +104,12 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         outcomes: Some(rabbitmq::outcome_consumer(url, OUTCOMES_PREFETCH)?),
     };
     let admin = settings.admin;
+    if settings.internal_secret.is_none() {
+        log::warn!(
+            "GATEHOUSE_INTERNAL_SECRET is not set: whoever reaches {} is taken for the gateway",
+            settings.listen
+        );
+    }
     let mut identity = identity_svc::service::start(settings, Clock::System, queues).await?;
     let broker = publisher.clone();
     let observed = Observed::start(admin, &identity, Clock::System, move || broker.status())?;

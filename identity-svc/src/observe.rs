@@ -102,7 +102,7 @@ fn set_age(gauge: &Gauge, oldest_created_at_ms: Option<i64>, now_ms: i64) {
 
 fn register(registry: &Registry, identity: &Running) {
     type Read = fn(&crate::outbox::RelayMetrics) -> u64;
-    let relay: [(&'static str, &'static str, Read); 3] = [
+    let relay: [(&'static str, &'static str, Read); 4] = [
         (
             "gatehouse_relay_published_total",
             "Mail jobs handed to the queue",
@@ -118,10 +118,15 @@ fn register(registry: &Registry, identity: &Running) {
             "Mail jobs that the queue has not taken",
             |metrics| metrics.failed(),
         ),
+        (
+            "gatehouse_relay_unreadable_total",
+            "Mail jobs that could not be decrypted, and are kept",
+            |metrics| metrics.unreadable(),
+        ),
     ];
     for (name, help, read) in relay {
         let metrics = identity.relay_metrics.clone();
-        registry.gauge_of(name, help, &[], move || to_f64(read(&metrics)));
+        registry.counter_of(name, help, &[], move || read(&metrics));
     }
     let passwords = identity.passwords.clone();
     registry.gauge_of(

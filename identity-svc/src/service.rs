@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
@@ -17,8 +17,10 @@ use tokio::task::JoinHandle;
 use crate::db::messages::{FindAmbiguousNames, ReleaseAllClaims};
 use crate::db::{DatabaseState, DatabaseUrl, DatabaseWatch, Db, OpenError};
 use crate::domain::languages::{Catalogue, CatalogueError};
+use crate::encryption::Encryption;
+use crate::encryption::key_file::EncryptionKeysError;
 use crate::http::{self, ApiError, AppState};
-use crate::janitor::Janitor;
+use crate::janitor::{Janitor, Keys};
 use crate::openapi::{self, Documents};
 use crate::outbox::{OutboxRelay, OutcomeRecorder, RelayMetrics, RelaySettings};
 use crate::pages::{self, Pages, PagesError};
@@ -34,6 +36,8 @@ pub enum StartError {
     Database(#[from] OpenError),
     #[error(transparent)]
     Keys(#[from] KeysError),
+    #[error(transparent)]
+    EncryptionKeys(#[from] EncryptionKeysError),
     #[error(transparent)]
     Texts(#[from] CatalogueError),
     #[error(transparent)]
@@ -99,6 +103,7 @@ pub async fn start(
     let now_ms = clock.now_ms();
     let database_state = prepare(&settings.database_url)?;
     let tokens = Tokens::start(settings.tokens.clone(), now_ms)?;
+    let encryption = Encryption::start(settings.encryption.clone(), now_ms)?;
     let listen = |reason: std::io::Error| StartError::Listen {
         address: settings.listen.clone(),
         reason: reason.to_string(),
@@ -124,6 +129,7 @@ pub async fn start(
     let relay_ended = OutboxRelay::start(
         db.clone(),
         publisher,
+        encryption.clone(),
         clock.clone(),
         relay_settings,
         relay_metrics.clone(),
@@ -131,17 +137,28 @@ pub async fn start(
     );
     let recorder_ended =
         outcomes.map(|outcomes| OutcomeRecorder::start(db.clone(), outcomes, signal.clone()));
-    let janitor_ended = Janitor::start(db.clone(), tokens.clone(), clock.clone(), signal);
+    let janitor_ended = Janitor::start(
+        db.clone(),
+        Keys {
+            tokens: tokens.clone(),
+            encryption: encryption.clone(),
+            internal_secret: settings.internal_secret.clone(),
+        },
+        clock.clone(),
+        signal,
+    );
     let passwords = Passwords::start(settings.hash_threads, settings.bcrypt_cost, settings.hash_queue);
     let is_draining = Arc::<AtomicBool>::default();
     let state = AppState {
         db: db.clone(),
         passwords: passwords.clone(),
         tokens,
+        encryption,
         clock,
         settings: Arc::new(settings),
         texts,
         is_draining: is_draining.clone(),
+        stranger_told_at_ms: AtomicI64::new(i64::MIN),
     };
     let state = web::Data::new(state);
     let server = HttpServer::new(move || {

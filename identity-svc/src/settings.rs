@@ -7,14 +7,15 @@ use std::time::Duration;
 use shared::admin::Listen;
 use shared::brand::Brand;
 use shared::env::Env;
-use shared::jwt::SigningAlgorithm;
+use shared::internal_secret::InternalSecret;
+use shared::jwt::{SigningAlgorithm, TokenNames};
 use shared::secret::{Secret, without_password};
 
 use crate::db::DatabaseUrl;
+use crate::encryption::EncryptionSettings;
 use crate::mail_draft::LinkTemplate;
-use crate::tokens::TokenSettings;
 use crate::tokens::key_ring::LegacyKey;
-use crate::tokens::shared_secret;
+use crate::tokens::{SessionLimits, TokenSettings, shared_secret};
 
 /// Whether an address has to be verified before the first login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,8 @@ pub struct Settings {
     pub email_verification: EmailVerification,
     /// Lifetimes of tokens, algorithm, keys.
     pub tokens: TokenSettings,
+    /// Of what is stored and must be read back.
+    pub encryption: EncryptionSettings,
     /// `GATEHOUSE_IDENTITY_KEY_ACTIVATION_SECONDS` (default 60).
     pub key_activation: Duration,
     /// `GATEHOUSE_IDENTITY_VERIFY_LINK_SECONDS` (default 259200, three days).
@@ -85,6 +88,9 @@ pub struct Settings {
     pub ask_reset_url: LinkTemplate,
     /// `GATEHOUSE_IDENTITY_PASSWORD_CHANGED_MAIL` (default off: the contract sends none).
     pub password_changed_mail: bool,
+    /// What the gateway shows that it is the gateway, `GATEHOUSE_INTERNAL_SECRET` or `.._FILE`. `None`: everybody is
+    /// believed.
+    pub internal_secret: Option<InternalSecret>,
     /// What the pages show of the site: `GATEHOUSE_BRAND_*`.
     pub brand: Brand,
     /// `GATEHOUSE_IDENTITY_TEMPLATES_DIR`: replaces compiled-in pages one by one.
@@ -146,6 +152,7 @@ impl Settings {
                 ],
             ),
             tokens: token_settings(env),
+            encryption: encryption_settings(env),
             key_activation: env.seconds("GATEHOUSE_IDENTITY_KEY_ACTIVATION_SECONDS", 60, 0..=DAY),
             verify_link_lifetime: env.seconds("GATEHOUSE_IDENTITY_VERIFY_LINK_SECONDS", 3 * DAY, 1..=YEAR),
             reset_link_lifetime: env.seconds("GATEHOUSE_IDENTITY_RESET_LINK_SECONDS", 3600, 1..=30 * DAY),
@@ -153,6 +160,7 @@ impl Settings {
             reset_url: link("RESET_URL", RESET_URL, &["uid", "token"]),
             ask_reset_url: link("ASK_RESET_URL", ASK_RESET_URL, &[]),
             password_changed_mail: env.switch("GATEHOUSE_IDENTITY_PASSWORD_CHANGED_MAIL", false),
+            internal_secret: InternalSecret::from_env(env),
             brand: Brand::from_env(env),
             templates_dir: templates_dir(env),
             api_docs: env.switch("GATEHOUSE_IDENTITY_API_DOCS", true),
@@ -223,6 +231,39 @@ fn token_settings(env: &Env) -> TokenSettings {
         create_keys: env.switch("GATEHOUSE_IDENTITY_CREATE_KEYS", false),
         hs256_secret,
         legacy: legacy_key(env),
+        names: TokenNames::from_env(env),
+        limits: session_limits(env),
+    }
+}
+
+fn session_limits(env: &Env) -> SessionLimits {
+    const IDLE: &str = "GATEHOUSE_IDENTITY_SESSION_IDLE_SECONDS";
+    let limit = |name: &str| Some(env.seconds(name, 0, 0..=10 * YEAR)).filter(|limit| !limit.is_zero());
+    let access_lifetime = env.seconds("GATEHOUSE_IDENTITY_ACCESS_TOKEN_SECONDS", 300, 1..=DAY);
+    let limits = SessionLimits {
+        longest: limit("GATEHOUSE_IDENTITY_SESSION_MAX_SECONDS"),
+        idle: limit(IDLE),
+    };
+    // A session is used when it is refreshed, and nobody refreshes before the access token has ended.
+    if limits.idle.is_some_and(|idle| idle < access_lifetime * 2) {
+        env.problem(
+            IDLE,
+            "is shorter than two lives of an access token: sessions in use would end; 0 is no limit",
+        );
+    }
+    limits
+}
+
+fn encryption_settings(env: &Env) -> EncryptionSettings {
+    let keys_file = env.required(
+        "GATEHOUSE_IDENTITY_ENCRYPTION_KEYS_FILE",
+        "it names the file of keys that waiting mail jobs are encrypted with; `identity-svc encryption-keys rotate \
+         --if-none` makes it",
+    );
+    EncryptionSettings {
+        keys_file: PathBuf::from(keys_file),
+        create_keys: env.switch("GATEHOUSE_IDENTITY_CREATE_KEYS", false),
+        encrypts: env.switch("GATEHOUSE_IDENTITY_ENCRYPT_ROWS", true),
     }
 }
 

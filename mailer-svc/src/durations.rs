@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use fluent_bundle::concurrent::FluentBundle;
-use fluent_bundle::{FluentArgs, FluentResource};
+use shared::message_bundle::{MessageBundle, MessageMistake};
 use unic_langid::LanguageIdentifier;
 
 const SECOND: u64 = 1;
@@ -20,48 +19,28 @@ const UNITS: [(&str, u64); 4] = [
 ];
 
 /// The durations of one language.
-pub struct Durations(FluentBundle<FluentResource>);
-
-/// What is wrong with a `durations.ftl`; the line counts from 1.
-#[derive(Debug, PartialEq, Eq)]
-pub struct DurationsMistake {
-    pub line: usize,
-    pub reason: String,
-}
+pub struct Durations(MessageBundle);
 
 impl Durations {
     /// # Errors
     /// When the source does not parse, or lacks one of `seconds`, `minutes`, `hours` and `days`.
-    pub fn parse(language: LanguageIdentifier, source: &str) -> Result<Self, DurationsMistake> {
-        let resource = FluentResource::try_new(source.to_owned()).map_err(|(_, errors)| {
-            let error = errors.first();
-            let end = error.map_or(0, |error| error.pos.start);
-            let before = source.get(..end).unwrap_or(source);
-            // An error at the end of the file belongs to its last line.
-            let line = before.lines().count().max(1);
-            DurationsMistake {
-                line,
-                reason: error.map_or_else(String::new, ToString::to_string),
-            }
-        })?;
-        let mut bundle = FluentBundle::new_concurrent(vec![language]);
-        bundle.set_use_isolating(false);
-        let whole_file = |reason| DurationsMistake { line: 1, reason };
-        bundle
-            .add_resource(resource)
-            .map_err(|errors| whole_file(errors.first().map_or_else(String::new, ToString::to_string)))?;
+    pub fn parse(language: LanguageIdentifier, source: &str) -> Result<Self, MessageMistake> {
+        let mut bundle = MessageBundle::new(language);
+        bundle.add(source)?;
         let durations = Self(bundle);
         for (unit, seconds) in UNITS {
-            durations
-                .count(unit, 1)
-                .and_then(|_| durations.count(unit, 5))
-                .map_err(|reason| whole_file(format!("message {unit} ({seconds} s each): {reason}")))?;
+            for count in [1, 5] {
+                durations.count(unit, count).map_err(|reason| MessageMistake {
+                    line: 1,
+                    reason: format!("message {unit} ({seconds} s each): {reason}"),
+                })?;
+            }
         }
         Ok(durations)
     }
 
     /// The duration in the largest unit that it is at least two of, or exactly one, rounded down: never more than true.
-    pub fn words(&self, duration: Duration) -> String {
+    pub fn text(&self, duration: Duration) -> String {
         let seconds = duration.as_secs();
         let fits = |unit: u64| seconds == unit || seconds >= 2 * unit;
         let (unit, length) = UNITS
@@ -73,19 +52,7 @@ impl Durations {
     }
 
     fn count(&self, unit: &str, count: u64) -> Result<String, String> {
-        let message = self.0.get_message(unit).ok_or("is missing")?;
-        let pattern = message.value().ok_or("has no value")?;
-        let mut args = FluentArgs::new();
-        args.set("count", count);
-        let mut errors = Vec::new();
-        let words = self
-            .0
-            .format_pattern(pattern, Some(&args), &mut errors)
-            .into_owned();
-        match errors.first() {
-            None => Ok(words),
-            Some(error) => Err(error.to_string()),
-        }
+        self.0.format(unit, &[("count", count.into())])
     }
 }
 
@@ -93,17 +60,17 @@ impl Durations {
 mod tests {
     use super::*;
 
-    fn words(language: &str, source: &str, seconds: u64) -> String {
+    fn text(language: &str, source: &str, seconds: u64) -> String {
         let durations = Durations::parse(language.parse().unwrap(), source).unwrap();
-        durations.words(Duration::from_secs(seconds))
+        durations.text(Duration::from_secs(seconds))
     }
 
     fn english(seconds: u64) -> String {
-        words("en", include_str!("../templates/en/durations.ftl"), seconds)
+        text("en", include_str!("../templates/en/durations.ftl"), seconds)
     }
 
     fn russian(seconds: u64) -> String {
-        words("ru", include_str!("../templates/ru/durations.ftl"), seconds)
+        text("ru", include_str!("../templates/ru/durations.ftl"), seconds)
     }
 
     #[test]

@@ -6,9 +6,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use shared::clock::Clock;
+use shared::private_file;
 
-use crate::message::OutgoingMail;
-use crate::sender::SendError;
+use crate::outgoing_mail::OutgoingMail;
+use crate::send_error::SendError;
 
 /// A folder of mails. File names sort by time: `<Unix time in ms>-<job id>.eml`.
 #[derive(Clone, Debug)]
@@ -23,7 +24,7 @@ impl FileSender {
     /// # Errors
     /// When it cannot be created.
     pub fn open(folder: &Path, clock: Clock) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
+        private_file::create_folder(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
             clock,
@@ -47,7 +48,7 @@ impl FileSender {
 
 /// Temporary name, content, flush to the disk, final name: a reader never sees half a mail, and neither does a crash.
 fn write(folder: &Path, now_ms: i64, mail: &OutgoingMail) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
+    private_file::create_folder(folder)?;
     let temporary = folder.join(format!(".{}.tmp", mail.job_id));
     let result = write_and_rename(folder, &temporary, now_ms, mail);
     if result.is_err() {

@@ -1,17 +1,20 @@
 //! mailer-svc: owns mail. Takes jobs from a queue, fills templates, sends by SMTP or into a folder. Knows no user.
 
-mod consumer;
 #[cfg(feature = "rabbitmq")]
-pub mod dead;
+pub mod dead_letters;
 mod durations;
 mod file_sender;
+mod job_consumer;
+mod mail_job;
 pub mod mailbox;
 mod masking;
-mod message;
 mod metrics;
+mod outgoing_mail;
+mod queue_reader;
 mod recent_jobs;
 mod render;
 mod retry;
+mod send_error;
 mod sender;
 pub mod service;
 mod settings;
@@ -22,4 +25,3 @@ mod templates;
 pub use service::{Running, StartError};
 pub use settings::{SenderSettings, Settings};
 pub use smtp_url::{Security, SmtpSettings};
-pub use templates::TemplateError;

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use mailer_svc::{Settings, dead, service};
+use mailer_svc::{Settings, dead_letters, service};
 use shared::admin;
+use shared::background::Background;
 use shared::clock::Clock;
 use shared::env::Env;
 use shared::health::Readiness;
@@ -28,7 +29,7 @@ struct Arguments {
 enum Command {
     /// Mail jobs that were given up: look at them, send them again, remove them.
     #[command(subcommand)]
-    Dead(dead::Command),
+    Dead(dead_letters::Command),
     /// Ask a running mailer-svc whether it is ready, for health checks.
     Health,
 }
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     let env = Env::from_process().with_default("GATEHOUSE_MAILER_ADMIN_LISTEN", "127.0.0.1:9002");
     let log = LogSettings::from_env(&env);
     let settings = Settings::from_env_with_broker(&env);
+    let summary = env.summary();
     if let Err(error) = env.finish(&["GATEHOUSE_MAILER_", "GATEHOUSE_LOG"]) {
         eprintln!("{error}");
         return ExitCode::from(2);
@@ -48,7 +50,7 @@ fn main() -> ExitCode {
         match arguments.command {
             Some(Command::Dead(command)) => {
                 let options = rabbitmq::Options::default();
-                dead::run(
+                dead_letters::run(
                     &command,
                     &broker,
                     &options,
@@ -59,7 +61,10 @@ fn main() -> ExitCode {
                 .map_err(|error| error.to_string())
             }
             Some(Command::Health) => admin::probe(settings.admin),
-            None => serve(settings, &broker).await,
+            None => {
+                summary.log();
+                serve(settings, &broker).await
+            }
         }
     });
     match outcome {
@@ -87,14 +92,13 @@ async fn serve(settings: Settings, broker: &Secret<String>) -> Result<(), String
     let mut running = service::start(settings, Clock::System, consumer, &registry)
         .await
         .map_err(|error| error.to_string())?;
-    let watch = actix_web::rt::spawn(async move {
-        loop {
-            match status() {
-                Ok(()) => part.set_ready(),
-                Err(reason) => part.set_unready(reason),
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
+    let mut background = Background::default();
+    background.restart("look at the broker", move || {
+        match status() {
+            Ok(()) => part.set_ready(),
+            Err(reason) => part.set_unready(reason),
         }
+        tokio::time::sleep(LOOK_EVERY)
     });
     let outcome = tokio::select! {
         signal = shared::shutdown::signal() => {
@@ -105,7 +109,7 @@ async fn serve(settings: Settings, broker: &Secret<String>) -> Result<(), String
         () = running.ended() => Err("the mailer has ended".to_owned()),
     };
     running.stop().await;
-    watch.abort();
+    background.stop(Duration::ZERO).await;
     admin.stop().await;
     outcome
 }

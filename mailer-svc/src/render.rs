@@ -1,19 +1,19 @@
-//! Fills the templates of a mail with the facts of its job.
+//! Fills the templates of a mail with the arguments of its job.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+use minijinja::{UndefinedBehavior, Value, context};
 use shared::brand::{Palette, Scheme};
-use shared::email_job::{Facts, Link, Mail};
-use shared::html::escaped;
+use shared::email_job::{Arguments, Link, Mail};
+use shared::templates::{TemplateError, Templates};
 use unic_langid::LanguageIdentifier;
 
 use crate::durations::Durations;
-use crate::templates::{self, DURATIONS, FALLBACK_LANGUAGE, LAYOUT, PARTS, Sources, TemplateError};
+use crate::templates::{self, DURATIONS, FALLBACK_LANGUAGE, PARTS};
 
-/// A mail in words.
+/// The texts of a mail.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rendered {
     pub language: String,
@@ -25,8 +25,7 @@ pub struct Rendered {
 
 /// All templates, parsed and tried.
 pub struct Renderer {
-    environment: Environment<'static>,
-    sources: Sources,
+    templates: Templates,
     site_name: String,
     palette: Palette,
     durations: BTreeMap<String, Durations>,
@@ -41,31 +40,8 @@ impl Renderer {
     /// The first mistake, with file, line and reason.
     pub fn load(folder: Option<&Path>, site_name: &str, palette: Palette) -> Result<Self, TemplateError> {
         let sources = templates::load(folder)?;
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_auto_escape_callback(|name| {
-            if name == LAYOUT || name.ends_with("/body.html") {
-                AutoEscape::Html
-            } else {
-                AutoEscape::None
-            }
-        });
-        environment.set_formatter(|out, state, value| {
-            if matches!(state.auto_escape(), AutoEscape::Html) && !value.is_safe() && !value.is_undefined() {
-                out.write_str(&escaped(&value.to_string()))
-                    .map_err(minijinja::Error::from)
-            } else {
-                minijinja::escape_formatter(out, state, value)
-            }
-        });
-        for (name, source) in sources.iter().filter(|(name, _)| !name.ends_with(DURATIONS)) {
-            environment
-                .add_template_owned(name.clone(), source.text.clone().into_owned())
-                .map_err(|error| mistake(&source.file, &error))?;
-        }
         let mut renderer = Self {
-            environment,
-            sources,
+            templates: Templates::parse(sources, UndefinedBehavior::Strict)?,
             site_name: one_line(site_name),
             palette,
             durations: BTreeMap::new(),
@@ -83,10 +59,10 @@ impl Renderer {
     /// The mail in its job's language, or in the nearest that has it: `ru-RU` is `ru`, and what is unknown is English.
     ///
     /// # Errors
-    /// When a template fails on these facts, which the trial at start makes improbable. Says nothing of the facts.
+    /// When a template fails on these arguments, which the trial at start makes improbable. Says nothing of the arguments.
     pub fn render(&self, mail: &Mail) -> Result<Rendered, TemplateError> {
-        let language = self.language_for(mail.template(), mail.facts().language);
-        self.render_in(&language, mail.template(), &mail.facts())
+        let language = self.language_for(mail.template(), mail.arguments().language);
+        self.render_in(&language, mail.template(), &mail.arguments())
     }
 
     fn language_for(&self, mail: &str, wanted: &str) -> String {
@@ -103,19 +79,24 @@ impl Renderer {
             .to_owned()
     }
 
-    fn render_in(&self, language: &str, mail: &str, facts: &Facts<'_>) -> Result<Rendered, TemplateError> {
+    fn render_in(
+        &self,
+        language: &str,
+        mail: &str,
+        arguments: &Arguments<'_>,
+    ) -> Result<Rendered, TemplateError> {
         let valid_for = self
             .durations
             .get(language)
-            .zip(facts.valid_seconds)
-            .map(|(durations, seconds)| durations.words(Duration::from_secs(seconds)))
+            .zip(arguments.valid_seconds)
+            .map(|(durations, seconds)| durations.text(Duration::from_secs(seconds)))
             .unwrap_or_default();
-        let facts = context! {
+        let arguments = context! {
             site_name => self.site_name.as_str(),
             language => language,
-            username => one_line(facts.username),
-            address => one_line(facts.to),
-            link => facts.link.expose(),
+            username => one_line(arguments.username),
+            address => one_line(arguments.to),
+            link => arguments.link.expose(),
             valid_for => valid_for,
             brand => self.palette.brand.to_string(),
             on_brand => self.palette.on_brand.to_string(),
@@ -124,12 +105,7 @@ impl Renderer {
         };
         let part = |part: &str| {
             let name = format!("{language}/{mail}/{part}");
-            let filled = self
-                .environment
-                .get_template(&name)
-                .and_then(|template| template.render(facts.clone()));
-            // A mistake of the frame comes up while a mail is rendered.
-            filled.map_err(|error| mistake(self.file(error.name().unwrap_or(&name)), &error))
+            self.templates.render(&name, &arguments)
         };
         let [subject, text, html] = PARTS.map(part);
         // The engine drops a template's last line break, which a text should have.
@@ -142,20 +118,16 @@ impl Renderer {
         })
     }
 
-    fn file<'a>(&'a self, name: &'a str) -> &'a str {
-        self.sources.get(name).map_or(name, |source| source.file.as_str())
-    }
-
     /// Notes which mails are complete in which language; a language may lack a mail, but no part of one.
     fn take_languages(&mut self) -> Result<(), TemplateError> {
-        let languages: BTreeSet<&str> = self
-            .sources
-            .keys()
+        let sources = self.templates.sources();
+        let languages: BTreeSet<&str> = sources
+            .names()
             .filter_map(|name| Some(name.split_once('/')?.0))
             .collect();
         for language in languages {
             let name = format!("{language}/{DURATIONS}");
-            let Some(source) = self.sources.get(&name) else {
+            let Some(source) = sources.get(&name) else {
                 return Err(missing(
                     name,
                     format!("the words for valid_for in language {language}"),
@@ -165,19 +137,12 @@ impl Renderer {
                 language.parse::<LanguageIdentifier>().unwrap_or_default(),
                 &source.text,
             );
-            let durations = parsed.map_err(|mistake| TemplateError::Mistake {
-                file: source.file.clone(),
-                line: mistake.line,
-                reason: mistake.reason,
-            })?;
+            let durations = parsed.map_err(|mistake| sources.mistake(&name, mistake.line, mistake.reason))?;
             self.durations.insert(language.to_owned(), durations);
 
             for mail in templates::mails() {
                 let names = PARTS.map(|part| format!("{language}/{mail}/{part}"));
-                let lacking: Vec<&String> = names
-                    .iter()
-                    .filter(|name| !self.sources.contains_key(*name))
-                    .collect();
+                let lacking: Vec<&String> = names.iter().filter(|name| sources.get(name).is_none()).collect();
                 match lacking.as_slice() {
                     [] => drop(self.complete.insert((language.to_owned(), mail.to_owned()))),
                     all if all.len() == PARTS.len() => {}
@@ -193,11 +158,11 @@ impl Renderer {
         Ok(())
     }
 
-    /// Renders every mail with sample facts, and looks for the link where readers and programs expect it.
+    /// Renders every mail with sample arguments, and looks for the link where readers and programs expect it.
     fn try_all(&self) -> Result<(), TemplateError> {
         let link = "https://app.example/confirm/sample";
         for (language, mail) in &self.complete {
-            let sample = Facts {
+            let sample = Arguments {
                 to: "ann@example.org",
                 language,
                 username: "ann",
@@ -205,16 +170,13 @@ impl Renderer {
                 valid_seconds: Some(259_200),
             };
             let rendered = self.render_in(language, mail, &sample)?;
-            let must = |part: &str, is_so: bool, reason: &str| {
-                let file = self.file(&format!("{language}/{mail}/{part}")).to_owned();
-                if is_so {
-                    Ok(())
-                } else {
-                    Err(TemplateError::Mistake {
-                        file,
-                        line: 1,
-                        reason: reason.to_owned(),
-                    })
+            let must = |part: &str, is_so: bool, reason: &str| match is_so {
+                true => Ok(()),
+                false => {
+                    Err(self
+                        .templates
+                        .sources()
+                        .mistake(&format!("{language}/{mail}/{part}"), 1, reason))
                 }
             };
             must(
@@ -244,18 +206,6 @@ fn colors(scheme: &Scheme) -> Value {
 
 fn missing(file: String, why: String) -> TemplateError {
     TemplateError::Missing { file, why }
-}
-
-fn mistake(file: &str, error: &minijinja::Error) -> TemplateError {
-    let kind = error.kind().to_string();
-    let reason = error
-        .detail()
-        .map_or(kind.clone(), |detail| format!("{kind}: {detail}"));
-    TemplateError::Mistake {
-        file: file.to_owned(),
-        line: error.line().unwrap_or(1),
-        reason,
-    }
 }
 
 /// Text on one line: control characters, which could forge a header, become spaces; spaces are not doubled.

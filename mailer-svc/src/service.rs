@@ -4,20 +4,23 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use shared::actor;
+use shared::background::Background;
 use shared::clock::Clock;
 use shared::metrics::Registry;
 use shared::queue::Consumer;
-use shared::shutdown::{self, ShutdownTrigger};
-use tokio::sync::watch;
+use shared::templates::TemplateError;
 
-use crate::consumer::{Desk, JobConsumer};
 use crate::file_sender::FileSender;
+use crate::job_consumer::JobConsumer;
+use crate::mail_job::JobContext;
 use crate::metrics::MailMetrics;
+use crate::queue_reader::read_queue;
 use crate::render::Renderer;
 use crate::sender::Sender;
 use crate::settings::{SenderSettings, Settings};
 use crate::smtp_sender::{self, ConnectionsClosed};
-use crate::templates::TemplateError;
+use crate::smtp_url::Security;
 
 /// How long `stop` waits for mails in hand, and for the queue's good-bye. What is not finished then goes back to the queue.
 const FINISH_LIMIT: Duration = Duration::from_secs(20);
@@ -38,8 +41,7 @@ pub enum StartError {
 /// The service while it runs. Dropping it asks the service to end, without waiting.
 #[derive(Debug)]
 pub struct Running {
-    shutdown: ShutdownTrigger,
-    has_ended: watch::Receiver<bool>,
+    background: Background,
     connections: Option<ConnectionsClosed>,
 }
 
@@ -79,7 +81,7 @@ pub async fn start(
         }
         SenderSettings::Smtp(smtp) => {
             log::info!(languages, host = smtp.host, port = smtp.port, connections = smtp.connections; "mailer starts, mails go by SMTP");
-            if smtp.security == crate::Security::Plain && smtp.user.is_some() {
+            if smtp.security == Security::Plain && smtp.user.is_some() {
                 log::warn!("the SMTP password crosses the network in clear: neither TLS nor STARTTLS is on");
             }
             let (pool, connections) =
@@ -87,12 +89,16 @@ pub async fn start(
             (Sender::Smtp(pool), Some(connections))
         }
     };
-    let (trigger, shutdown) = shutdown::channel();
-    let desk = Desk::new(renderer, sender, from, clock, MailMetrics::new(registry));
-    let has_ended = JobConsumer::start_with(consumer, desk, max_in_hand, shutdown);
+    let context = JobContext::new(renderer, sender, from, clock, MailMetrics::new(registry));
+    let mut background = Background::default();
+    let jobs = actor::start(JobConsumer::new(context), &mut background);
+    let shutdown = background.shutdown();
+    background.require(
+        "reader of mail jobs",
+        read_queue(consumer, jobs, max_in_hand, shutdown),
+    );
     Ok(Running {
-        shutdown: trigger,
-        has_ended,
+        background,
         connections,
     })
 }
@@ -100,8 +106,7 @@ pub async fn start(
 impl Running {
     /// Stops taking jobs, finishes those in hand, and closes the SMTP connections.
     pub async fn stop(mut self) {
-        self.shutdown.trigger();
-        if tokio::time::timeout(FINISH_LIMIT, self.ended()).await.is_err() {
+        if !self.background.stop(FINISH_LIMIT).await.is_empty() {
             log::warn!("stopped with mails in hand; their jobs will be delivered again");
             return;
         }
@@ -116,7 +121,6 @@ impl Running {
 
     /// Resolves when the service has ended: after `stop`, or because its queue has.
     pub async fn ended(&mut self) {
-        // An error means that the actor is gone, which is an end too.
-        let _ = self.has_ended.wait_for(|has_ended| *has_ended).await;
+        self.background.failed().await;
     }
 }

@@ -9,7 +9,7 @@ use shared::brand::{Brand, Palette};
 use shared::env::Env;
 use shared::secret::Secret;
 
-use crate::message::with_ascii_domain;
+use crate::outgoing_mail::with_ascii_domain;
 use crate::smtp_url::{Security, SmtpSettings};
 
 const QUEUE_URL: &str = "GATEHOUSE_MAILER_QUEUE_URL";

@@ -18,8 +18,8 @@ use shared::pool::{Execute, Job, Pool, PoolError};
 use tokio::sync::mpsc;
 
 use crate::masking::masked;
-use crate::message::OutgoingMail;
-use crate::sender::SendError;
+use crate::outgoing_mail::OutgoingMail;
+use crate::send_error::SendError;
 use crate::smtp_url::{Security, SmtpSettings};
 
 type SmtpError = lettre::transport::smtp::Error;
@@ -43,12 +43,12 @@ struct Server {
 
 pub struct SmtpSender {
     server: Arc<Server>,
-    connection: Option<Open>,
+    connection: Option<OpenConnection>,
     /// Dropped with the thread, which is how [`ConnectionsClosed`] knows.
     _alive: mpsc::Sender<()>,
 }
 
-struct Open {
+struct OpenConnection {
     connection: SmtpConnection,
     last_used: Instant,
 }
@@ -126,7 +126,7 @@ impl Drop for SmtpSender {
         if let Some(mut open) = self.connection.take()
             && open.connection.set_timeout(Some(SHORT_TIMEOUT)).is_ok()
         {
-            // A server that does not answer QUIT loses nothing by it.
+            // A server that does not reply to QUIT loses nothing by it.
             let _ = open.connection.quit();
         }
     }
@@ -141,7 +141,7 @@ impl SmtpSender {
                 Err(error) if is_connection_lost(&error) => self.connect_and_begin(mail)?,
                 Err(error) => {
                     self.keep(connection, &error);
-                    return Err(refused_sender(mail, &error));
+                    return Err(rejected_sender(mail, &error));
                 }
             },
             None => self.connect_and_begin(mail)?,
@@ -158,23 +158,23 @@ impl SmtpSender {
             });
         match outcome {
             Ok(_) => {
-                self.connection = Some(Open {
+                self.connection = Some(OpenConnection {
                     connection,
                     last_used: Instant::now(),
                 });
                 Ok(())
             }
             Err((stage, error)) => {
-                let refusal = stage.judge(mail, &error);
+                let failure = stage.classify(mail, &error);
                 self.keep(connection, &error);
-                Err(refusal)
+                Err(failure)
             }
         }
     }
 
     /// The open connection, when it seems to be alive.
     fn reusable(&mut self) -> Option<SmtpConnection> {
-        let Open {
+        let OpenConnection {
             mut connection,
             last_used,
         } = self.connection.take()?;
@@ -189,10 +189,10 @@ impl SmtpSender {
         Some(connection)
     }
 
-    /// Keeps the connection after a refusal, unless it is lost. RSET ends the transaction that was refused.
-    fn keep(&mut self, mut connection: SmtpConnection, refusal: &SmtpError) {
-        if !is_connection_lost(refusal) && connection.command(Rset).is_ok() {
-            self.connection = Some(Open {
+    /// Keeps the connection after a rejection, unless it is lost. RSET ends the transaction that was rejected.
+    fn keep(&mut self, mut connection: SmtpConnection, rejection: &SmtpError) {
+        if !is_connection_lost(rejection) && connection.command(Rset).is_ok() {
+            self.connection = Some(OpenConnection {
                 connection,
                 last_used: Instant::now(),
             });
@@ -205,7 +205,7 @@ impl SmtpSender {
             Ok(_) => Ok(connection),
             Err(error) => {
                 self.keep(connection, &error);
-                Err(refused_sender(mail, &error))
+                Err(rejected_sender(mail, &error))
             }
         }
     }
@@ -252,7 +252,7 @@ fn mail_from(mail: &OutgoingMail) -> Mail {
     Mail::new(Some(mail.from.clone()), Vec::new())
 }
 
-/// Where in the dialogue the recipient or the message was refused.
+/// Where in the dialogue the recipient or the message was rejected.
 #[derive(Clone, Copy, Debug)]
 enum Stage {
     Recipient,
@@ -261,7 +261,7 @@ enum Stage {
 }
 
 impl Stage {
-    fn judge(self, mail: &OutgoingMail, error: &SmtpError) -> SendError {
+    fn classify(self, mail: &OutgoingMail, error: &SmtpError) -> SendError {
         let stage = match self {
             Self::Recipient => "the recipient was refused",
             Self::Data => "DATA was refused",
@@ -270,7 +270,7 @@ impl Stage {
         if wants_login(error) {
             SendError::Misconfigured(reason("the SMTP server wants a login", mail, error))
         } else if error.is_permanent() {
-            SendError::Refused(reason(stage, mail, error))
+            SendError::Rejected(reason(stage, mail, error))
         } else {
             SendError::Later(reason(stage, mail, error))
         }
@@ -278,7 +278,7 @@ impl Stage {
 }
 
 /// MAIL FROM was not taken: a 5xx concerns our own address or login, not this mail.
-fn refused_sender(mail: &OutgoingMail, error: &SmtpError) -> SendError {
+fn rejected_sender(mail: &OutgoingMail, error: &SmtpError) -> SendError {
     let text = reason("the sender was refused", mail, error);
     if error.is_permanent() {
         SendError::Misconfigured(text)

@@ -117,12 +117,12 @@ async fn live() -> HttpResponse {
 
 async fn ready(readiness: web::Data<Readiness>) -> HttpResponse {
     let report = readiness.report();
-    let mut answer = if report.ready {
+    let mut response = if report.ready {
         HttpResponse::Ok()
     } else {
         HttpResponse::ServiceUnavailable()
     };
-    answer.json(report)
+    response.json(report)
 }
 
 async fn metrics(registry: web::Data<Registry>) -> HttpResponse {
@@ -134,17 +134,17 @@ async fn metrics(registry: web::Data<Registry>) -> HttpResponse {
 /// Asks a running service whether it is ready: `<program> health`, for containers without curl.
 ///
 /// # Errors
-/// One sentence: what it answered, or why it could not be asked.
+/// One sentence: what it responded, or why it could not be asked.
 pub fn probe(listen: Listen) -> Result<(), String> {
     let Some(address) = listen.address else {
         return Err(format!("{} is off, so nobody can be asked", listen.variable));
     };
     let address = SocketAddr::new(reachable(address.ip()), address.port());
-    let answer = ask(address).map_err(|error| format!("cannot ask {address}: {error}"))?;
-    if answer.starts_with("HTTP/1.1 200 ") {
+    let response = ask(address).map_err(|error| format!("cannot ask {address}: {error}"))?;
+    if response.starts_with("HTTP/1.1 200 ") {
         return Ok(());
     }
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    let body = response.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     Err(format!("not ready: {body}"))
 }
 
@@ -161,9 +161,9 @@ fn ask(address: SocketAddr) -> io::Result<String> {
     let mut socket = TcpStream::connect_timeout(&address, PROBE_TIMEOUT)?;
     socket.set_read_timeout(Some(PROBE_TIMEOUT))?;
     socket.write_all(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut answer = Vec::new();
-    socket.take(64 * 1024).read_to_end(&mut answer)?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
+    let mut response = Vec::new();
+    socket.take(64 * 1024).read_to_end(&mut response)?;
+    Ok(String::from_utf8_lossy(&response).into_owned())
 }
 
 #[cfg(test)]
@@ -179,9 +179,9 @@ mod tests {
         let mut socket = TcpStream::connect(address).unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         socket.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).unwrap();
-        answer
+        let mut response = String::new();
+        socket.read_to_string(&mut response).unwrap();
+        response
     }
 
     #[tokio::test]
@@ -198,11 +198,11 @@ mod tests {
         tokio::task::spawn_blocking(move || {
             assert!(get(address, "/health/live").starts_with("HTTP/1.1 200 OK\r\n"));
             database.set_unready("cannot connect");
-            let answer = get(address, "/health/ready");
+            let response = get(address, "/health/ready");
             assert!(
-                answer.starts_with("HTTP/1.1 503 ")
-                    && answer.ends_with(r#"{"ready":false,"reasons":["database: cannot connect"]}"#),
-                "{answer}"
+                response.starts_with("HTTP/1.1 503 ")
+                    && response.ends_with(r#"{"ready":false,"reasons":["database: cannot connect"]}"#),
+                "{response}"
             );
             assert!(probe(listen).unwrap_err().contains("database: cannot connect"));
             database.set_ready();

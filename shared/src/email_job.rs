@@ -7,7 +7,7 @@ use crate::secret::Secret;
 /// The version of the envelope. The version of each mail stands in its tag.
 pub const SCHEMA: u32 = 1;
 
-/// One mail to be sent: facts, not HTML. Templates are the mailer's.
+/// One mail to be sent: arguments, not HTML. Templates are the mailer's.
 ///
 /// ```json
 /// {"schema": 1, "job_id": "0f..", "created_at_ms": 1767225600000, "request_id": "ab..",
@@ -40,12 +40,13 @@ pub enum Mail {
     PasswordChangedV1(NoticeMail),
 }
 
-/// The facts of a mail whose point is a link.
+/// The arguments of a mail whose point is a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkMail {
     pub to: String,
     /// A language that has a folder of templates: `en`, `ru`, ...
     pub language: String,
+    /// Empty: the mail names none.
     pub username: String,
     /// The link with its one-time secret.
     pub link: Link,
@@ -53,7 +54,7 @@ pub struct LinkMail {
     pub valid_seconds: u64,
 }
 
-/// The facts of a mail that tells what has happened. Its link leads to a page, and holds no secret.
+/// The arguments of a mail that tells what has happened. Its link leads to a page, and holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoticeMail {
     pub to: String,
@@ -66,7 +67,7 @@ pub struct NoticeMail {
 
 /// What all mails have.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
+pub struct Arguments<'a> {
     pub to: &'a str,
     pub language: &'a str,
     pub username: &'a str,
@@ -106,16 +107,16 @@ impl Mail {
         }
     }
 
-    pub fn facts(&self) -> Facts<'_> {
+    pub fn arguments(&self) -> Arguments<'_> {
         match self {
-            Self::VerifyEmailV1(mail) | Self::ResetPasswordV1(mail) => Facts {
+            Self::VerifyEmailV1(mail) | Self::ResetPasswordV1(mail) => Arguments {
                 to: &mail.to,
                 language: &mail.language,
                 username: &mail.username,
                 link: &mail.link,
                 valid_seconds: Some(mail.valid_seconds),
             },
-            Self::PasswordChangedV1(mail) => Facts {
+            Self::PasswordChangedV1(mail) => Arguments {
                 to: &mail.to,
                 language: &mail.language,
                 username: &mail.username,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::secret::Secret;
+use crate::secret::{Secret, without_password};
 
 /// A snapshot of the environment that remembers which variables were read and what was wrong with them.
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ pub struct Env {
     variables: BTreeMap<String, String>,
     defaults: BTreeMap<String, String>,
     read: RefCell<BTreeSet<String>>,
+    /// Those of `read` whose values are never shown.
+    secrets: RefCell<BTreeSet<String>>,
     problems: RefCell<Vec<String>>,
 }
 
@@ -22,6 +24,22 @@ pub struct Env {
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct SettingsError(pub Vec<String>);
+
+/// Settings for the log, secrets as `***`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary(Vec<(String, String)>);
+
+impl Summary {
+    /// Writes one line.
+    pub fn log(&self) {
+        let pairs: Vec<String> = self
+            .0
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        log::info!(settings = pairs.join(" "); "starts with these settings");
+    }
+}
 
 impl Env {
     /// Values that are no Unicode cannot be settings of ours, and are left out.
@@ -147,6 +165,7 @@ impl Env {
     /// A secret from `NAME`, or from the file that `NAME_FILE` names (a mounted secret); both at once are a problem.
     pub fn secret(&self, name: &str) -> Option<Secret<String>> {
         let file_name = format!("{name}_FILE");
+        self.secrets.borrow_mut().insert(name.to_owned());
         let value = self.optional(name);
         let path = self.optional(&file_name);
         match (value, path) {
@@ -183,6 +202,25 @@ impl Env {
         if !problems.contains(&sentence) {
             problems.push(sentence);
         }
+    }
+
+    /// What was read and is not left to its default, for one line at the start. To be taken before [`Env::finish`].
+    pub fn summary(&self) -> Summary {
+        let secrets = self.secrets.borrow();
+        let shown = |name: &String| {
+            let value = self
+                .variables
+                .get(name)
+                .or_else(|| self.defaults.get(name))?
+                .trim();
+            let shown = match secrets.contains(name) {
+                _ if value.is_empty() => return None,
+                true => "***".to_owned(),
+                false => without_password(value),
+            };
+            Some((name.clone(), shown))
+        };
+        Summary(self.read.borrow().iter().filter_map(shown).collect())
     }
 
     /// Ends the reading: fails with everything noted, and with every set variable that begins with one of
@@ -235,6 +273,29 @@ mod tests {
         assert_eq!(env.secret("GH_KEY").unwrap().expose(), "hush");
         std::fs::remove_file(path).unwrap();
         env.finish(&["GH_"]).unwrap();
+    }
+
+    #[test]
+    fn the_summary_has_what_was_set_and_read_and_no_secret() {
+        let env = Env::from_pairs([
+            ("GH_KEY", "hush"),
+            ("GH_URL", "smtp://ann:hush@host:25"),
+            ("GH_A", " 1 "),
+            ("GH_EMPTY", ""),
+            ("OTHER", "1"),
+        ])
+        .with_default("GH_B", "2");
+        env.secret("GH_KEY");
+        for name in ["GH_URL", "GH_A", "GH_B", "GH_EMPTY", "GH_UNSET"] {
+            env.optional(name);
+        }
+        let Summary(pairs) = env.summary();
+        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let url = "smtp://ann:***@host:25";
+        assert_eq!(
+            pairs,
+            [("GH_A", "1"), ("GH_B", "2"), ("GH_KEY", "***"), ("GH_URL", url)]
+        );
     }
 
     #[test]

@@ -1,5 +1,8 @@
-//! Header names that gateway and identity-svc agree on. identity-svc believes them, because only the gateway
-//! can reach it; the gateway removes whatever a client sent under these names, in any spelling.
+//! Header names that gateway and identity-svc agree on. identity-svc believes them of a request that has the secret of
+//! [`INTERNAL_SECRET`]; the gateway removes whatever a client sent under these names, in any spelling.
+
+/// The secret that gateway and identity-svc share (`internal_secret.rs`), on every request of the gateway.
+pub const INTERNAL_SECRET: &str = "x-gatehouse-internal-secret";
 
 /// The id of a request, from the gateway's access log to the mail's log line. Also sent to clients.
 pub const REQUEST_ID: &str = "x-request-id";
@@ -8,7 +11,7 @@ pub const REQUEST_ID: &str = "x-request-id";
 pub const CLIENT_ADDRESS: &str = "x-gatehouse-client-address";
 
 /// Set by the gateway when the client's budget (contract, section 12) is used up: whole seconds to wait.
-/// identity-svc answers, because the contract puts two of its checks before this one.
+/// identity-svc responds, because the contract puts two of its checks before this one.
 pub const THROTTLE_WAIT: &str = "x-gatehouse-throttle-wait";
 
 /// The account behind a checked access token, for services behind the gateway.

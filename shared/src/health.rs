@@ -1,4 +1,4 @@
-//! Whether a service can do its work now, part by part. Shared state: to ask costs a lock and no message.
+//! Whether a service can do its work now, part by part. State state: to ask costs a lock and no message.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,10 +7,10 @@ use tokio::sync::Notify;
 
 /// What a service is made of, and which of it cannot be used now. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<Shared>);
+pub struct Readiness(Arc<State>);
 
 #[derive(Debug, Default)]
-struct Shared {
+struct State {
     inner: Mutex<Inner>,
     changed: Notify,
 }
@@ -35,7 +35,7 @@ impl Readiness {
         let mut inner = lock(&self.0);
         inner.parts.push((name.to_owned(), Some("starting".to_owned())));
         Part {
-            shared: self.0.clone(),
+            state: self.0.clone(),
             index: inner.parts.len() - 1,
         }
     }
@@ -77,7 +77,7 @@ impl Readiness {
 /// One part's half: it says how it is. Cheap enough to say it again and again.
 #[derive(Clone, Debug)]
 pub struct Part {
-    shared: Arc<Shared>,
+    state: Arc<State>,
     index: usize,
 }
 
@@ -92,15 +92,15 @@ impl Part {
     }
 
     fn set(&self, reason: Option<String>) {
-        if let Some(part) = lock(&self.shared).parts.get_mut(self.index) {
+        if let Some(part) = lock(&self.state).parts.get_mut(self.index) {
             part.1 = reason;
         }
-        self.shared.changed.notify_waiters();
+        self.state.changed.notify_waiters();
     }
 }
 
-fn lock(shared: &Shared) -> MutexGuard<'_, Inner> {
-    shared.inner.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(state: &State) -> MutexGuard<'_, Inner> {
+    state.inner.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -9,8 +9,13 @@ use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use crate::env::Env;
+
 /// Longer texts are no tokens of ours; the bound keeps checking cheap.
 const MAX_TOKEN_BYTES: usize = 8192;
+
+/// The length of an HS256 signature (RFC 7518 section 3.2).
+const HS256_BYTES: usize = 32;
 
 /// How far the clock of the replica that issued a token may be ahead of ours. Never applied to `exp`.
 const CLOCK_SKEW_SECONDS: i64 = 5;
@@ -187,10 +192,53 @@ impl fmt::Debug for VerifyingKey {
     }
 }
 
+/// Who issues tokens, and for whom (`iss` and `aud`, RFC 7519 section 4.1). What is set is written into every token, and
+/// demanded of every one that names its key; tokens of a former Django site name none, and have neither.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenNames {
+    /// `GATEHOUSE_TOKEN_ISSUER` (default: none).
+    pub issuer: Option<String>,
+    /// `GATEHOUSE_TOKEN_AUDIENCE` (default: none).
+    pub audience: Option<String>,
+}
+
+impl TokenNames {
+    pub fn from_env(env: &Env) -> Self {
+        Self {
+            issuer: env.optional("GATEHOUSE_TOKEN_ISSUER"),
+            audience: env.optional("GATEHOUSE_TOKEN_AUDIENCE"),
+        }
+    }
+
+    /// Writes the claims, in place of any that are there.
+    pub fn write(&self, claims: &mut Map<String, Value>) {
+        for (name, value) in [("iss", &self.issuer), ("aud", &self.audience)] {
+            claims.remove(name);
+            if let Some(value) = value {
+                claims.insert(name.to_owned(), Value::from(value.clone()));
+            }
+        }
+    }
+
+    fn are_in(&self, claims: &Claims) -> bool {
+        let has = |name: &str, wanted: &Option<String>| {
+            let Some(wanted) = wanted else { return true };
+            match claims.additional.get(name) {
+                Some(Value::String(found)) => found == wanted,
+                // `aud` may be a list.
+                Some(Value::Array(found)) if name == "aud" => found.iter().any(|item| item == wanted),
+                _ => false,
+            }
+        };
+        has("iss", &self.issuer) && has("aud", &self.audience)
+    }
+}
+
 /// All keys that tokens may be signed with now.
 #[derive(Clone, Debug, Default)]
 pub struct VerifyingKeys {
     by_kid: HashMap<String, VerifyingKey>,
+    names: TokenNames,
     /// The key of a former Django site, whose tokens name none.
     unnamed: Option<VerifyingKey>,
 }
@@ -198,6 +246,11 @@ pub struct VerifyingKeys {
 impl VerifyingKeys {
     pub fn insert(&mut self, kid: String, key: VerifyingKey) {
         self.by_kid.insert(kid, key);
+    }
+
+    /// Demands `iss` and `aud` from now on.
+    pub fn demand(&mut self, names: TokenNames) {
+        self.names = names;
     }
 
     pub fn set_unnamed(&mut self, key: VerifyingKey) {
@@ -256,9 +309,14 @@ impl VerifyingKeys {
             &key.key,
             key.algorithm.jose(),
         ) {
-            Ok(true) => from_segment(payload),
-            Ok(false) | Err(_) => Err(TokenError::Invalid),
+            Ok(true) => {}
+            Ok(false) | Err(_) => return Err(TokenError::Invalid),
         }
+        let claims = from_segment(payload)?;
+        if header.kid.is_some() && !self.names.are_in(&claims) {
+            return Err(TokenError::Invalid);
+        }
+        Ok(claims)
     }
 }
 
@@ -284,9 +342,36 @@ pub fn unverified_kid(token: &str) -> Option<String> {
     peek(token)?.kid
 }
 
-/// The claims of a token that somebody else has checked.
-pub fn unverified_claims(token: &str) -> Option<Claims> {
-    from_segment(token.split('.').nth(1)?).ok()
+/// The claims of a token whose key is not here, when they pass every check that needs none. Whoever has the key must still
+/// check the signature.
+///
+/// # Errors
+/// Why no key can make it good.
+pub fn unverified_claims(
+    token: &str,
+    expected: Option<TokenType>,
+    now_seconds: i64,
+) -> Result<Claims, TokenError> {
+    let mut parts = token.split('.');
+    let (Some(header), Some(payload), Some(signature), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(TokenError::Invalid);
+    };
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(TokenError::Invalid);
+    }
+    let header: Header = from_segment(header)?;
+    let signature = URL_SAFE_NO_PAD
+        .decode(signature)
+        .map_err(|_| TokenError::Invalid)?;
+    let is_short = header.alg == SigningAlgorithm::HS256.name() && signature.len() != HS256_BYTES;
+    if header.crit.is_some() || is_short || signature.is_empty() {
+        return Err(TokenError::Invalid);
+    }
+    let claims = from_segment(payload)?;
+    check_claims(&claims, expected, now_seconds)?;
+    Ok(claims)
 }
 
 fn from_segment<T: for<'de> Deserialize<'de>>(segment: &str) -> Result<T, TokenError> {
@@ -351,6 +436,37 @@ mod tests {
         json!({"token_type": "access", "exp": NOW + 60, "iat": NOW, "jti": "j", "user_id": "7", "sid": "s"})
     }
 
+    #[test]
+    fn what_no_key_can_make_good_is_seen_without_one() {
+        let header = json!({"alg": "HS256"});
+        let check = |token: &str| unverified_claims(token, Some(TokenType::Access), NOW);
+        let whole = token(&header, &good());
+        assert_eq!(check(&whole).unwrap().user_id.as_deref(), Some("7"));
+        let (input, _) = whole.rsplit_once('.').unwrap();
+        for bad in [
+            format!("{input}."),
+            format!("{input}.AAAA"),
+            format!("{input}.!"),
+            input.to_owned(),
+            format!("{whole}.x"),
+            token(&json!({"alg": "HS256", "crit": ["b64"]}), &good()),
+            "a.b.c".to_owned(),
+        ] {
+            assert_eq!(check(&bad), Err(TokenError::Invalid), "{bad}");
+        }
+        let with = |name: &str, value: Value| {
+            let mut claims = good();
+            claims[name] = value;
+            check(&token(&header, &claims))
+        };
+        assert_eq!(with("exp", json!(NOW)), Err(TokenError::Expired));
+        assert_eq!(with("token_type", json!("refresh")), Err(TokenError::WrongType));
+        assert_eq!(
+            check(&token(&header, &json!({"x": 1}))),
+            Err(TokenError::NoExpiry)
+        );
+    }
+
     fn verify(header: &Value, payload: &Value) -> Result<Claims, TokenError> {
         keys().verify(&token(header, payload), Some(TokenType::Access), NOW)
     }
@@ -412,6 +528,50 @@ mod tests {
         ] {
             assert_eq!(verify(&header, &good()), Err(TokenError::Invalid), "{header}");
         }
+    }
+
+    #[test]
+    fn issuer_and_audience_are_demanded_of_tokens_that_name_their_key() {
+        let names = TokenNames {
+            issuer: Some("https://auth.example".into()),
+            audience: Some("shop".into()),
+        };
+        let mut demanding = keys();
+        demanding.demand(names.clone());
+        demanding.set_unnamed(VerifyingKey {
+            algorithm: SigningAlgorithm::HS256,
+            key: DecodingKey::from_secret(SECRET),
+        });
+        let verify = |header: Value, more: Value| {
+            let mut payload = good();
+            let more = more.as_object().unwrap().clone();
+            payload.as_object_mut().unwrap().extend(more);
+            demanding.verify(&token(&header, &payload), Some(TokenType::Access), NOW)
+        };
+        let named = || json!({"alg": "HS256", "kid": "k1"});
+        let mut written = Map::new();
+        names.write(&mut written);
+        for good in [
+            Value::Object(written),
+            json!({"iss": "https://auth.example", "aud": ["mail", "shop"]}),
+        ] {
+            assert!(verify(named(), good.clone()).is_ok(), "{good}");
+        }
+        for bad in [
+            json!({}),
+            json!({"aud": "shop"}),
+            json!({"iss": "https://auth.example"}),
+            json!({"iss": "https://auth.example", "aud": "mail"}),
+            json!({"iss": "https://auth.example/", "aud": "shop"}),
+            json!({"iss": ["https://auth.example"], "aud": "shop"}),
+            json!({"iss": "https://auth.example", "aud": []}),
+        ] {
+            assert_eq!(verify(named(), bad.clone()), Err(TokenError::Invalid), "{bad}");
+        }
+        assert!(
+            verify(json!({"alg": "HS256"}), json!({})).is_ok(),
+            "a former site's token"
+        );
     }
 
     #[test]

@@ -1,12 +1,18 @@
 //! Counters, gauges and histograms, and their text for Prometheus (exposition format 0.0.4).
 //!
-//! Every combination of labels is registered before it counts, so labels are bounded by the code and never by what a
-//! client sends. Registering the same name and labels again gives the same instrument.
+//! The `prometheus` crate counts and writes; this is the part of it that the services use. Every combination of labels is
+//! registered before it counts, so labels are bounded by the code and never by what a client sends. Registering the same
+//! name and labels again gives the same instrument.
 
-use std::fmt::{self, Write};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use prometheus::core::{Collector, Desc, Describer};
+use prometheus::proto::MetricFamily;
+use prometheus::{HistogramOpts, IntCounter, IntGauge, Opts, TextEncoder};
 
 /// Upper bounds for the duration of a request.
 pub const LATENCY_BUCKETS: &[Duration] = &[
@@ -26,120 +32,76 @@ pub const LATENCY_BUCKETS: &[Duration] = &[
     Duration::from_secs(10),
 ];
 
-#[derive(Clone, Debug, Default)]
-pub struct Counter(Arc<AtomicU64>);
+/// A number that only grows.
+#[derive(Clone, Debug)]
+pub struct Counter(IntCounter);
 
 impl Counter {
     pub fn increment(&self) {
-        self.add(1);
+        self.0.inc();
     }
 
     pub fn add(&self, count: u64) {
-        self.0.fetch_add(count, Relaxed);
+        self.0.inc_by(count);
     }
 
     pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
+        self.0.get()
     }
 }
 
-#[derive(Clone, Debug, Default)]
-pub struct Gauge(Arc<AtomicI64>);
+/// A number that goes up and down.
+#[derive(Clone, Debug)]
+pub struct Gauge(IntGauge);
 
 impl Gauge {
     pub fn set(&self, value: i64) {
-        self.0.store(value, Relaxed);
+        self.0.set(value);
     }
 
     pub fn add(&self, difference: i64) {
-        self.0.fetch_add(difference, Relaxed);
+        self.0.add(difference);
     }
 
     pub fn get(&self) -> i64 {
-        self.0.load(Relaxed)
+        self.0.get()
     }
 }
 
 /// How long things take.
 #[derive(Clone, Debug)]
-pub struct Histogram(Arc<Buckets>);
-
-#[derive(Debug)]
-struct Buckets {
-    bounds: &'static [Duration],
-    /// One for each bound, not cumulative, and one for what is beyond the last.
-    counts: Vec<AtomicU64>,
-    sum_micros: AtomicU64,
-}
+pub struct Histogram(prometheus::Histogram);
 
 impl Histogram {
-    fn new(bounds: &'static [Duration]) -> Self {
-        Self(Arc::new(Buckets {
-            bounds,
-            counts: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
-            sum_micros: AtomicU64::new(0),
-        }))
-    }
-
     pub fn observe(&self, duration: Duration) {
-        let bucket = self.0.bounds.partition_point(|bound| *bound < duration);
-        if let Some(count) = self.0.counts.get(bucket) {
-            count.fetch_add(1, Relaxed);
-        }
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        self.0.sum_micros.fetch_add(micros, Relaxed);
+        self.0.observe(duration.as_secs_f64());
     }
-}
-
-#[derive(Clone)]
-enum Instrument {
-    Counter(Counter),
-    Gauge(Gauge),
-    Computed(Arc<dyn Fn() -> f64 + Send + Sync>),
-    Histogram(Histogram),
-}
-
-struct Family {
-    name: &'static str,
-    help: &'static str,
-    /// The labels as they are written (`method="GET"`), and what they count.
-    series: Vec<(String, Instrument)>,
 }
 
 /// All instruments of a process. Clones share them.
 #[derive(Clone, Default)]
-pub struct Registry(Arc<Mutex<Vec<Family>>>);
+pub struct Registry {
+    registry: prometheus::Registry,
+    known: Arc<Mutex<BTreeMap<Key, Box<dyn Any + Send>>>>,
+}
+
+/// Name and labels.
+type Key = (&'static str, String);
 
 type Labels<'a> = &'a [(&'a str, &'a str)];
 
+/// A name that is known as another kind of instrument or with other names of labels is a mistake in the code: the methods
+/// panic, at every start of the service.
 impl Registry {
     /// A number that only grows; its name ends in `_total`.
     pub fn counter(&self, name: &'static str, help: &'static str, labels: Labels<'_>) -> Counter {
-        let made = Counter::default();
-        match self.register(name, help, labels, Instrument::Counter(made.clone())) {
-            Instrument::Counter(known) => known,
-            _ => made,
-        }
+        let opts = opts(name, help, labels);
+        Counter(self.find_or_register(name, labels, || IntCounter::with_opts(opts)))
     }
 
     pub fn gauge(&self, name: &'static str, help: &'static str, labels: Labels<'_>) -> Gauge {
-        let made = Gauge::default();
-        match self.register(name, help, labels, Instrument::Gauge(made.clone())) {
-            Instrument::Gauge(known) => known,
-            _ => made,
-        }
-    }
-
-    /// A gauge whose value is asked for when the metrics are read. Registered again, the new one counts.
-    pub fn gauge_of(
-        &self,
-        name: &'static str,
-        help: &'static str,
-        labels: Labels<'_>,
-        value: impl Fn() -> f64 + Send + Sync + 'static,
-    ) {
-        let computed = Instrument::Computed(Arc::new(value));
-        self.register_over(name, help, labels, computed, true);
+        let opts = opts(name, help, labels);
+        Gauge(self.find_or_register(name, labels, || IntGauge::with_opts(opts)))
     }
 
     /// Durations; the name ends in `_seconds`.
@@ -150,62 +112,73 @@ impl Registry {
         labels: Labels<'_>,
         bounds: &'static [Duration],
     ) -> Histogram {
-        let made = Histogram::new(bounds);
-        match self.register(name, help, labels, Instrument::Histogram(made.clone())) {
-            Instrument::Histogram(known) => known,
-            _ => made,
-        }
+        let bounds = bounds.iter().map(Duration::as_secs_f64).collect();
+        let opts = HistogramOpts::from(opts(name, help, labels)).buckets(bounds);
+        Histogram(self.find_or_register(name, labels, || prometheus::Histogram::with_opts(opts)))
     }
 
-    fn register(
+    /// A gauge whose value is asked for when the metrics are read. Registered again, the new one counts.
+    pub fn gauge_of(
         &self,
         name: &'static str,
         help: &'static str,
         labels: Labels<'_>,
-        made: Instrument,
-    ) -> Instrument {
-        self.register_over(name, help, labels, made, false)
-    }
-
-    fn register_over(
-        &self,
-        name: &'static str,
-        help: &'static str,
-        labels: Labels<'_>,
-        made: Instrument,
-        replaces: bool,
-    ) -> Instrument {
-        let labels = labels
-            .iter()
-            .map(|(label, value)| format!("{label}=\"{}\"", escaped(value)))
-            .collect::<Vec<_>>()
-            .join(",");
-        let mut families = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(family) = families.iter_mut().find(|family| family.name == name) else {
-            let series = vec![(labels, made.clone())];
-            families.push(Family { name, help, series });
-            return made;
+        value: impl Fn() -> f64 + Send + Sync + 'static,
+    ) {
+        let read = move |opts: &Opts| {
+            let gauge = prometheus::Gauge::with_opts(opts.clone())?;
+            gauge.set(value());
+            Ok(gauge.collect())
         };
-        let known = family.series.iter_mut().find(|(others, _)| *others == labels);
-        if let Some((_, instrument)) = known {
-            if replaces {
-                instrument.clone_from(&made);
-            }
+        self.register_computed(name, help, labels, Box::new(read));
+    }
+
+    /// A counter that is kept elsewhere; the name ends in `_total`. Registered again, the new one counts.
+    pub fn counter_of(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        labels: Labels<'_>,
+        value: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        let read = move |opts: &Opts| {
+            let counter = IntCounter::with_opts(opts.clone())?;
+            counter.inc_by(value());
+            Ok(counter.collect())
+        };
+        self.register_computed(name, help, labels, Box::new(read));
+    }
+
+    /// Everything, as Prometheus reads it; sorted by name.
+    pub fn text(&self) -> String {
+        let written = TextEncoder::new().encode_to_string(&self.registry.gather());
+        written.unwrap_or_else(|error| {
+            log::error!(error:%; "metrics cannot be written");
+            String::new()
+        })
+    }
+
+    fn find_or_register<C: Collector + Clone + 'static>(
+        &self,
+        name: &'static str,
+        labels: Labels<'_>,
+        make: impl FnOnce() -> prometheus::Result<C>,
+    ) -> C {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (name, format!("{labels:?}"));
+        if let Some(instrument) = known.get(&key).and_then(|known| known.downcast_ref::<C>()) {
             return instrument.clone();
         }
-        family.series.push((labels, made.clone()));
-        made
+        let instrument = valid(make());
+        valid(self.registry.register(Box::new(instrument.clone())));
+        known.insert(key, Box::new(instrument.clone()));
+        instrument
     }
 
-    /// Everything, as Prometheus reads it.
-    pub fn text(&self) -> String {
-        let families = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut text = String::new();
-        for family in families.iter() {
-            // Writing to a String cannot fail.
-            let _ = family.write(&mut text);
-        }
-        text
+    fn register_computed(&self, name: &'static str, help: &'static str, labels: Labels<'_>, read: Read) {
+        let opts = opts(name, help, labels);
+        let computed = self.find_or_register(name, labels, || Computed::new(opts));
+        *computed.read.lock().unwrap_or_else(PoisonError::into_inner) = read;
     }
 }
 
@@ -215,55 +188,50 @@ impl fmt::Debug for Registry {
     }
 }
 
-impl Family {
-    fn write(&self, text: &mut String) -> fmt::Result {
-        let Self { name, help, series } = self;
-        let kind = match series.first() {
-            Some((_, Instrument::Counter(_))) => "counter",
-            Some((_, Instrument::Histogram(_))) => "histogram",
-            _ => "gauge",
-        };
-        writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}")?;
-        for (labels, instrument) in series {
-            let braced = if labels.is_empty() {
-                String::new()
-            } else {
-                format!("{{{labels}}}")
-            };
-            match instrument {
-                Instrument::Counter(counter) => writeln!(text, "{name}{braced} {}", counter.get())?,
-                Instrument::Gauge(gauge) => writeln!(text, "{name}{braced} {}", gauge.get())?,
-                Instrument::Computed(value) => writeln!(text, "{name}{braced} {}", value())?,
-                Instrument::Histogram(histogram) => histogram.0.write(text, name, labels, &braced)?,
-            }
-        }
-        Ok(())
+type Read = Box<dyn Fn(&Opts) -> prometheus::Result<Vec<MetricFamily>> + Send>;
+
+/// An instrument that is made anew whenever the metrics are read.
+#[derive(Clone)]
+struct Computed {
+    opts: Opts,
+    desc: Desc,
+    read: Arc<Mutex<Read>>,
+}
+
+impl Computed {
+    fn new(opts: Opts) -> prometheus::Result<Self> {
+        Ok(Self {
+            desc: opts.describe()?,
+            opts,
+            read: Arc::new(Mutex::new(Box::new(|_| Ok(Vec::new())))),
+        })
     }
 }
 
-impl Buckets {
-    fn write(&self, text: &mut String, name: &str, labels: &str, braced: &str) -> fmt::Result {
-        let comma = if labels.is_empty() { "" } else { "," };
-        let mut total = 0;
-        let bounds = self.bounds.iter().map(|bound| bound.as_secs_f64().to_string());
-        for (bound, count) in bounds.chain(["+Inf".to_owned()]).zip(&self.counts) {
-            total += count.load(Relaxed);
-            writeln!(text, "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {total}")?;
-        }
-        let sum_micros = self.sum_micros.load(Relaxed);
-        let (seconds, micros) = (sum_micros / 1_000_000, sum_micros % 1_000_000);
-        writeln!(
-            text,
-            "{name}_sum{braced} {seconds}.{micros:06}\n{name}_count{braced} {total}"
-        )
+impl Collector for Computed {
+    fn desc(&self) -> Vec<&Desc> {
+        vec![&self.desc]
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        valid(read(&self.opts))
     }
 }
 
-fn escaped(value: &str) -> String {
-    value
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
+fn opts(name: &str, help: &str, labels: Labels<'_>) -> Opts {
+    labels.iter().fold(Opts::new(name, help), |opts, (label, value)| {
+        opts.const_label(*label, *value)
+    })
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "only names in the code can be wrong, and every start would show it"
+)]
+fn valid<T>(result: prometheus::Result<T>) -> T {
+    result
+        .expect("the name of a metric and of its labels is well-formed and stands for one kind of instrument")
 }
 
 #[cfg(test)]
@@ -279,32 +247,46 @@ mod tests {
         registry
             .counter("requests_total", "Requests.", &labels)
             .increment();
-        registry.counter("requests_total", "Requests.", &[]).increment();
         registry.gauge("held_bytes", "Held.", &[]).set(-4);
         registry.gauge_of("lag_seconds", "Lag.", &[], || 0.5);
+        registry.counter_of("taken_total", "Taken.", &[], || 6_000_000_000);
         let waits = registry.histogram("wait_seconds", "Waits.", &[("queue", "a")], BOUNDS);
         for millis in [5, 6, 2000] {
             waits.observe(Duration::from_millis(millis));
         }
         assert_eq!(
             registry.text(),
-            "# HELP requests_total Requests.\n\
-             # TYPE requests_total counter\n\
-             requests_total{method=\"GET\",route=\"a\\\"b\"} 3\n\
-             requests_total 1\n\
-             # HELP held_bytes Held.\n\
+            "# HELP held_bytes Held.\n\
              # TYPE held_bytes gauge\n\
              held_bytes -4\n\
              # HELP lag_seconds Lag.\n\
              # TYPE lag_seconds gauge\n\
              lag_seconds 0.5\n\
+             # HELP requests_total Requests.\n\
+             # TYPE requests_total counter\n\
+             requests_total{method=\"GET\",route=\"a\\\"b\"} 3\n\
+             # HELP taken_total Taken.\n\
+             # TYPE taken_total counter\n\
+             taken_total 6000000000\n\
              # HELP wait_seconds Waits.\n\
              # TYPE wait_seconds histogram\n\
              wait_seconds_bucket{queue=\"a\",le=\"0.005\"} 1\n\
              wait_seconds_bucket{queue=\"a\",le=\"1\"} 2\n\
              wait_seconds_bucket{queue=\"a\",le=\"+Inf\"} 3\n\
-             wait_seconds_sum{queue=\"a\"} 2.011000\n\
+             wait_seconds_sum{queue=\"a\"} 2.011\n\
              wait_seconds_count{queue=\"a\"} 3\n"
         );
+    }
+
+    #[test]
+    fn what_is_computed_may_be_registered_again_with_another_source() {
+        let registry = Registry::default();
+        for value in [1.0, 2.0] {
+            registry.gauge_of("ready", "Ready.", &[("upstream", "a")], move || value);
+        }
+        registry.gauge_of("ready", "Ready.", &[("upstream", "b")], || 3.0);
+        let text = registry.text();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(lines, ["ready{upstream=\"a\"} 2", "ready{upstream=\"b\"} 3"]);
     }
 }

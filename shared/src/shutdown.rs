@@ -1,35 +1,34 @@
 //! One signal that tells every part to end.
 
-use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The half that says "end now". Dropping it says the same.
 #[derive(Debug)]
-pub struct ShutdownTrigger(watch::Sender<bool>);
+pub struct ShutdownTrigger(DropGuard);
 
 /// The half that waits for it; clone one for every part.
 #[derive(Clone, Debug)]
-pub struct Shutdown(watch::Receiver<bool>);
+pub struct Shutdown(CancellationToken);
 
 pub fn channel() -> (ShutdownTrigger, Shutdown) {
-    let (sender, receiver) = watch::channel(false);
-    (ShutdownTrigger(sender), Shutdown(receiver))
+    let token = CancellationToken::new();
+    (ShutdownTrigger(token.clone().drop_guard()), Shutdown(token))
 }
 
 impl ShutdownTrigger {
     pub fn trigger(&self) {
-        self.0.send_replace(true);
+        self.0.token().cancel();
     }
 }
 
 impl Shutdown {
     pub fn is_requested(&self) -> bool {
-        *self.0.borrow() || self.0.has_changed().is_err()
+        self.0.is_cancelled()
     }
 
     /// Resolves when the end was asked for; at once when that has happened already.
     pub async fn requested(&mut self) {
-        // An error means that the trigger is gone, which asks for the end too.
-        let _ = self.0.wait_for(|is_requested| *is_requested).await;
+        self.0.cancelled().await;
     }
 }
 

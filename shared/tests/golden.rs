@@ -35,7 +35,7 @@ fn expected() -> [EmailJob; 3] {
         request_id: "5c6b7a8990a1b2c3d4e5f60718293a4b".to_owned(),
         mail,
     };
-    let facts = |language: &str, link: &str, valid_seconds| LinkMail {
+    let arguments = |language: &str, link: &str, valid_seconds| LinkMail {
         to: "ann@example.org".to_owned(),
         language: language.to_owned(),
         username: "ann".to_owned(),
@@ -45,11 +45,11 @@ fn expected() -> [EmailJob; 3] {
     [
         job(
             "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
-            Mail::VerifyEmailV1(facts("en", "https://app.example/confirm/golden-key", 259_200)),
+            Mail::VerifyEmailV1(arguments("en", "https://app.example/confirm/golden-key", 259_200)),
         ),
         job(
             "f0e1d2c3b4a5968778695a4b3c2d1e0f",
-            Mail::ResetPasswordV1(facts(
+            Mail::ResetPasswordV1(arguments(
                 "ru",
                 "https://app.example/reset/golden-uid/golden-token",
                 3600,

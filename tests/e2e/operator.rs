@@ -36,7 +36,31 @@ fn a_django_hash_is_imported_and_a_damaged_one_refused() {
     let server = Server::start();
     assert_eq!(server.register("ann").status, 201);
     let hash = "pbkdf2_sha256$1$seasalt2$PL2hSIVNWQ6aPhDRzBtGr9jNqk2sHdFIG7lOD0bIbQA=";
-    assert_eq!(command(&server, &["users", "set-hash", "ann", hash]).0, 0);
+    let file = server.data.path().join("hash");
+    std::fs::write(&file, format!("{hash}\n")).unwrap();
+    let from_file = ["users", "set-hash", "ann", "--file", file.to_str().unwrap()];
+    assert_eq!(command(&server, &from_file).0, 0);
+    assert_eq!(server.login("ann", PASSWORD).status, 200);
+    let from_input = program(server.data.path())
+        .args(["users", "set-hash", "ann"])
+        .stdin(std::fs::File::open(&file).unwrap())
+        .output()
+        .unwrap();
+    assert!(from_input.status.success(), "{from_input:?}");
+    let (_, shown) = command(&server, &["users", "show", "ann"]);
+    assert!(shown.contains("pbkdf2_sha256"), "{shown}");
+    let (code, text) = command(&server, &["users", "set-hash", "ann", hash]);
+    assert!(code == 0 && text.contains("every user of the machine"), "{text}");
+    let (code, text) = command(&server, &["users", "set-hash", "ann", "--file", "nowhere"]);
+    assert!(
+        code == 1 && text.contains("cannot read the password hash"),
+        "{text}"
+    );
+    assert_eq!(
+        command(&server, &["users", "set-hash", "ann"]).0,
+        1,
+        "no input, no hash"
+    );
     assert_eq!(server.login("ann", PASSWORD).status, 200);
     let (_, shown) = command(&server, &["users", "show", "ann"]);
     assert!(shown.contains("bcrypt_sha256"), "re-hashed at the login: {shown}");

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use crate::server::{Folder, Server, program, run};
 
@@ -123,4 +125,36 @@ fn a_mistake_in_a_page_of_the_operators_is_named_with_its_line() {
     let (code, text) = refusal(&data, &settings);
     assert_eq!(code, 1);
     assert!(text.contains("is neither SVG, PNG, JPEG nor WebP"), "{text}");
+}
+
+#[test]
+fn what_is_kept_is_for_its_owner_alone_also_in_a_folder_that_was_open() {
+    let data = Folder::new();
+    fs::set_permissions(data.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let server = Server::start_with(data, &[]);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let folder = server.data.path();
+    assert_eq!(mode(folder), 0o700);
+    let mut seen = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let (path, is_folder) = entry
+            .map(|entry| (entry.path(), entry.file_type().unwrap().is_dir()))
+            .unwrap();
+        // The log is the test's own.
+        if !path.ends_with("log") {
+            assert_eq!(
+                mode(&path),
+                if is_folder { 0o700 } else { 0o600 },
+                "{}",
+                path.display()
+            );
+            seen += 1;
+        }
+    }
+    assert!(
+        seen >= 6,
+        "database, two journals, two files of keys, mails: {seen}"
+    );
+    let log = fs::read_to_string(folder.join("log")).unwrap();
+    assert!(log.contains("was open to others (mode 755)"), "{log}");
 }

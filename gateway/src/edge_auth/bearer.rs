@@ -1,18 +1,20 @@
 //! The `Authorization` header (contract section 3).
 
+use actix_http::header::{self, HeaderMap};
+
 use super::refusal::Refusal;
-use crate::message::Fields;
 
 /// The token: the word `Bearer`, exactly so, and one more word. `None`: no header, or one of another scheme, which
 /// counts as none.
 ///
 /// # Errors
 /// When it is `Bearer` and not one more word.
-pub fn bearer_token(fields: &Fields) -> Result<Option<&str>, Refusal> {
-    let Some(value) = fields.get("authorization") else {
+pub fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else {
         return Ok(None);
     };
     let mut words = value
+        .as_bytes()
         .split(u8::is_ascii_whitespace)
         .filter(|word| !word.is_empty());
     if words.next() != Some(b"Bearer") {
@@ -26,19 +28,16 @@ pub fn bearer_token(fields: &Fields) -> Result<Option<&str>, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
+    use actix_http::header::HeaderValue;
 
     use super::*;
 
     #[test]
     fn the_word_is_bearer_exactly_so() {
         let read = |value: &'static str| {
-            let mut fields = Fields::default();
-            fields.push(
-                Bytes::from_static(b"AUTHORIZATION"),
-                Bytes::from_static(value.as_bytes()),
-            );
-            bearer_token(&fields).map(|token| token.map(ToOwned::to_owned))
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
+            bearer_token(&headers).map(|token| token.map(ToOwned::to_owned))
         };
         assert_eq!(read("Bearer a.b.c"), Ok(Some("a.b.c".to_owned())));
         assert_eq!(read("  Bearer   a.b.c "), Ok(Some("a.b.c".to_owned())));
@@ -48,6 +47,6 @@ mod tests {
         for bad in ["Bearer", "Bearer a b"] {
             assert_eq!(read(bad), Err(Refusal::BearerMalformed), "{bad}");
         }
-        assert_eq!(bearer_token(&Fields::default()), Ok(None));
+        assert_eq!(bearer_token(&HeaderMap::new()), Ok(None));
     }
 }

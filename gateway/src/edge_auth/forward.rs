@@ -1,33 +1,24 @@
 //! `/auth/forward`: for proxies that ask whether a request may pass (Traefik's `ForwardAuth`, nginx's `auth_request`,
 //! Caddy's `forward_auth`, Envoy's `ext_authz`). It reads `Authorization` and nothing else.
 
-use actix_http::StatusCode;
+use actix_web::HttpResponse;
+use actix_web::http::header;
+use bytes::Bytes;
 use shared::headers::{AUTH_SESSION_ID, AUTH_USER_ID};
 
-use super::{Caller, Refusal};
-use crate::message::{Answer, Body};
+use super::Caller;
 
-const PATH: &str = "/auth/forward";
+/// Where it is, as actix-web writes it; Envoy puts the path of the request behind it.
+pub const FORWARD_PATHS: [&str; 2] = ["/auth/forward", "/auth/forward/{path:.*}"];
 
-/// Envoy puts the path of the request behind it.
-pub fn is_forward_path(path: &str) -> bool {
-    path.strip_prefix(PATH)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// 200 and who it is, or 401.
-pub fn forward_answer(checked: Result<Option<&Caller>, Refusal>) -> Answer {
-    match checked {
-        Ok(Some(caller)) => {
-            let mut answer = Answer::new(StatusCode::OK, Body::Whole(bytes::Bytes::new()));
-            answer.fields.set("cache-control", "no-store");
-            answer.fields.set(AUTH_USER_ID, caller.user_id.clone());
-            if let Some(session_id) = &caller.session_id {
-                answer.fields.set(AUTH_SESSION_ID, session_id.clone());
-            }
-            answer
-        }
-        Ok(None) => Refusal::NotAuthenticated.answer(),
-        Err(refusal) => refusal.answer(),
+/// 200 and who it is.
+pub fn forward_response(caller: &Caller) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((AUTH_USER_ID, caller.user_id.as_ref()));
+    if let Some(session_id) = &caller.session_id {
+        response.insert_header((AUTH_SESSION_ID, session_id.as_ref()));
     }
+    response.body(Bytes::new())
 }

@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::{Method, StatusCode};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use shared::jwt::TokenError;
-use tokio::time::timeout;
 
 use super::refusal::Refusal;
-use crate::http1::response_head::Framing;
 use crate::routes::Routes;
-use crate::upstream::{AnswerBody, Pool, Reached, reach};
+use crate::upstream::{OwnRequest, Pool, Requester};
 
 /// The largest answer that is read; a page of the list of ended sessions is far below it.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
@@ -69,61 +67,24 @@ impl IdentityClient {
         body: Option<&[u8]>,
     ) -> Result<(StatusCode, Bytes), String> {
         let group = self.routes.get().identity().clone();
-        let reached = reach(&group, &self.pool, self.timeout).await;
-        let Reached {
-            upstream,
-            mut connection,
-            place,
-        } = reached.ok_or("identity-svc cannot be reached")?;
-        let mut out = BytesMut::new();
-        let host = upstream.url.authority();
-        out.extend_from_slice(format!("{method} {target} HTTP/1.1\r\nhost: {host}\r\n").as_bytes());
-        if let Some(body) = body {
-            let length = body.len();
-            out.extend_from_slice(
-                format!("content-type: application/json\r\ncontent-length: {length}\r\n\r\n").as_bytes(),
-            );
-            out.extend_from_slice(body);
-        } else {
-            out.extend_from_slice(b"\r\n");
-        }
-        let exchange = async {
-            connection.send(&out).await.map_err(|error| error.to_string())?;
-            let head = connection
-                .answer_head(method)
-                .await
-                .map_err(|error| error.to_string())?;
-            if matches!(head.framing, Framing::Length(length) if usize::try_from(length).unwrap_or(usize::MAX) > MAX_ANSWER_BYTES)
-            {
-                return Err("its answer is too large".to_owned());
-            }
-            let how = (head.framing, head.keeps_alive);
-            let body = AnswerBody::new(
-                connection,
-                how,
-                self.timeout,
-                upstream.clone(),
-                self.pool.clone(),
-                place,
-            );
-            Ok((head.status, body.whole().await?))
-        };
-        match timeout(self.timeout, exchange).await {
-            Ok(Ok(answer)) => {
-                upstream.health.answered();
-                Ok(answer)
-            }
-            Ok(Err(cause)) => {
-                upstream.health.failed();
-                upstream.counts.broken.increment();
-                Err(cause)
-            }
-            Err(_) => {
-                upstream.health.failed();
-                upstream.counts.late.increment();
-                Err("no answer in time".to_owned())
-            }
-        }
+        let (own, requester) = (
+            OwnRequest {
+                method: method.clone(),
+                target,
+                body,
+                timeout: self.timeout,
+                max_bytes: MAX_ANSWER_BYTES,
+            },
+            // Only questions about tokens have a body, and clients cause them.
+            if body.is_some() {
+                Requester::Question
+            } else {
+                Requester::Upkeep
+            },
+        );
+        own.ask(&group, &self.pool, requester)
+            .await
+            .map_err(|error| error.to_string())
     }
 }
 

@@ -1,23 +1,31 @@
 //! Why a request gets no further, in the contract's shapes (section 3).
 
 use actix_http::StatusCode;
+use actix_web::http::header;
+use actix_web::{HttpResponse, ResponseError};
 use shared::jwt::TokenError;
 
-use crate::error::GatewayError;
-use crate::message::Answer;
+use crate::error::{GatewayError, json};
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Its text is for the log; clients get [`Refusal::response`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    #[error("no access token was sent")]
     NotAuthenticated,
+    #[error("the Authorization header is malformed")]
     BearerMalformed,
+    #[error("{0}")]
     Token(TokenError),
+    #[error("the token names no user")]
     NoUser,
     /// Nobody can say now whether the token is good.
+    #[error("nobody can say whether the token is good")]
     Unavailable,
 }
 
 impl Refusal {
-    pub fn answer(&self) -> Answer {
+    /// 401, or 503 when nobody can say.
+    pub fn response(&self) -> HttpResponse {
         let body = match self {
             Self::NotAuthenticated => {
                 r#"{"detail": "Authentication credentials were not provided."}"#.to_owned()
@@ -37,11 +45,24 @@ impl Refusal {
                 r#""code": "token_not_valid"}"#
             )
             .to_owned(),
-            Self::Unavailable => return GatewayError::Unavailable.answer(),
+            Self::Unavailable => return GatewayError::Unavailable.error_response(),
         };
-        let mut answer = Answer::json(StatusCode::UNAUTHORIZED, body);
-        answer.fields.set("www-authenticate", "Bearer realm=\"api\"");
-        answer.fields.set("content-language", "en");
-        answer
+        json(StatusCode::UNAUTHORIZED)
+            .insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"api\""))
+            .insert_header((header::CONTENT_LANGUAGE, "en"))
+            .body(body)
+    }
+}
+
+impl ResponseError for Refusal {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::UNAUTHORIZED,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.response()
     }
 }

@@ -3,12 +3,13 @@
 
 use std::borrow::Cow;
 
-use actix_http::{Method, StatusCode};
+use actix_http::Method;
+use actix_http::header::{self, HeaderMap};
+use actix_web::HttpResponse;
 use bytes::Bytes;
 use serde::Deserialize;
 
 use super::{Checker, NotHere};
-use crate::message::{Answer, Body, Head};
 
 #[derive(Deserialize)]
 struct Request<'a> {
@@ -20,16 +21,18 @@ struct Request<'a> {
 pub struct EdgeVerify;
 
 impl EdgeVerify {
-    pub fn of(head: &Head) -> Option<Self> {
-        let is_it = head.method == Method::POST
-            && matches!(head.path(), "/api/auth/token/verify/" | "/api/auth/token/verify")
-            && is_json(head.fields.text("content-type"))
-            && head.fields.all("accept").all(|value| takes_json(value))
-            && !head
-                .fields
-                .all("accept-language")
-                .any(|value| may_name_russian(value))
-            && !head.fields.has("content-encoding");
+    /// `path` is the canonical one.
+    pub fn of(method: &Method, path: &str, headers: &HeaderMap) -> Option<Self> {
+        let is_it = *method == Method::POST
+            && matches!(path, "/api/auth/token/verify/" | "/api/auth/token/verify")
+            && is_json(headers)
+            && headers
+                .get_all(header::ACCEPT)
+                .all(|value| takes_json(value.as_bytes()))
+            && !headers
+                .get_all(header::ACCEPT_LANGUAGE)
+                .any(|value| may_name_russian(value.as_bytes()))
+            && !headers.contains_key(header::CONTENT_ENCODING);
         is_it.then_some(Self)
     }
 }
@@ -52,21 +55,20 @@ impl Checker {
 }
 
 /// Exactly what identity-svc answers.
-pub fn verified() -> Answer {
-    let mut answer = Answer::new(StatusCode::OK, Body::Whole(Bytes::from_static(b"{}")));
-    for (name, value) in [
-        ("content-type", "application/json"),
-        ("allow", "POST, OPTIONS"),
-        ("vary", "Accept, Accept-Language"),
-        ("content-language", "en"),
-        ("cache-control", "no-store"),
-    ] {
-        answer.fields.set(name, value);
-    }
-    answer
+pub fn verified() -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "application/json"))
+        .insert_header((header::ALLOW, "POST, OPTIONS"))
+        .insert_header((header::VARY, "Accept, Accept-Language"))
+        .insert_header((header::CONTENT_LANGUAGE, "en"))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(Bytes::from_static(b"{}"))
 }
 
-fn is_json(content_type: Option<&str>) -> bool {
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     let media_type = content_type.and_then(|text| text.split(';').next());
     media_type.is_some_and(|text| text.trim().eq_ignore_ascii_case("application/json"))
 }
@@ -96,9 +98,11 @@ mod tests {
     use super::*;
 
     fn may_be_answered_here(lines: &str) -> bool {
-        let text = format!("POST /api/auth/token/verify/ HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
-        let parsed = crate::http1::request_head::parse(&Bytes::from(text)).unwrap();
-        EdgeVerify::of(&parsed.head).is_some()
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines.lines().filter_map(|line| line.split_once(": ")) {
+            headers.append(name.parse().unwrap(), value.parse().unwrap());
+        }
+        EdgeVerify::of(&Method::POST, "/api/auth/token/verify/", &headers).is_some()
     }
 
     #[test]

@@ -5,11 +5,11 @@
 
 use std::net::Ipv6Addr;
 
-use actix_http::Method;
+use actix_http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_http::{Method, Uri};
 use bytes::Bytes;
 
 use crate::error::GatewayError;
-use crate::message::{Fields, Framing, Head};
 
 /// The largest head, from the method to the empty line.
 pub const MAX_HEAD_BYTES: usize = 32 * 1024;
@@ -18,19 +18,34 @@ const MAX_METHOD_BYTES: usize = 20;
 const MAX_TARGET_BYTES: usize = 8 * 1024;
 pub const MAX_FIELDS: usize = 90;
 
-/// A request's head, and what is about its connection only.
+/// How the length of a request's body is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyLength {
+    /// The request has no body, which is not the same as an empty one.
+    None,
+    Known(u64),
+    /// Only its end tells.
+    Unknown,
+}
+
+/// A request's head without its headers, and what is about its connection only.
 #[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is one fact about the connection"
 )]
-pub struct Parsed {
-    pub head: Head,
+pub struct RequestHead {
+    pub method: Method,
+    /// Path and query, printable ASCII, beginning with a slash.
+    pub target: Uri,
+    pub body: BodyLength,
     pub is_http_11: bool,
-    /// Whether the connection may go on after the answer.
+    /// Whether the connection may go on after the response.
     pub keeps_alive: bool,
     /// Whether the client waits for "100 Continue" before it sends the body.
     pub expects_continue: bool,
+    /// Whether it asks for an upgrade to WebSocket.
+    pub is_websocket: bool,
     /// Whether it asks for another protocol than WebSocket, which it will not get.
     pub asks_upgrade: bool,
 }
@@ -67,41 +82,41 @@ pub fn find_end(input: &[u8], start: usize) -> Result<Search, GatewayError> {
     Ok(Search::Partial(position))
 }
 
-/// Checks and reads a whole head, its empty line included.
+/// Checks and reads a whole head, its empty line included; its header fields are added to `headers`.
 ///
 /// # Errors
 /// What to answer instead of reading on.
-pub fn parse(head: &Bytes) -> Result<Parsed, GatewayError> {
+pub fn parse(head: &Bytes, headers: &mut HeaderMap) -> Result<RequestHead, GatewayError> {
     let text = head.strip_suffix(b"\r\n\r\n").unwrap_or(head);
     let mut lines = Lines(Some(text));
     let request_line = lines.next().unwrap_or_default();
     let (method, target, is_http_11) = check_request_line(request_line)?;
     let mut facts = Facts::default();
-    let mut fields = Fields::with_capacity(16);
     for (count, line) in lines.enumerate() {
         if count >= MAX_FIELDS {
             return Err(GatewayError::HeaderTooLarge);
         }
         let (name, value) = split_field(line)?;
         facts.take(name, value)?;
-        fields.push(head.slice_ref(name), head.slice_ref(value));
+        let name = HeaderName::from_bytes(name).map_err(|_| GatewayError::BadRequest("bad header name"))?;
+        let value = HeaderValue::from_maybe_shared(head.slice_ref(value))
+            .map_err(|_| GatewayError::BadRequest("bad character in a header value"))?;
+        headers.append(name, value);
     }
-    let framing = facts.framing(is_http_11, method == Method::POST)?;
-    if facts.is_websocket && (!is_http_11 || !facts.has_upgrade_option || framing != Framing::NoBody) {
+    let body = facts.body_length(is_http_11, method == Method::POST)?;
+    if facts.is_websocket && (!is_http_11 || !facts.has_upgrade_option || body != BodyLength::None) {
         return Err(GatewayError::BadRequest("a WebSocket upgrade that is none"));
     }
-    Ok(Parsed {
+    Ok(RequestHead {
+        method,
+        target: Uri::from_maybe_shared(head.slice_ref(target))
+            .map_err(|_| GatewayError::BadRequest("bad character in the target"))?,
+        body,
         is_http_11,
         keeps_alive: is_http_11 && !facts.has_close,
-        expects_continue: facts.expects_continue && is_http_11 && framing != Framing::NoBody,
+        expects_continue: facts.expects_continue && is_http_11 && body != BodyLength::None,
+        is_websocket: facts.is_websocket,
         asks_upgrade: facts.asks_upgrade,
-        head: Head {
-            method,
-            target: head.slice_ref(target),
-            fields,
-            framing,
-            is_websocket: facts.is_websocket,
-        },
     })
 }
 
@@ -283,7 +298,7 @@ impl Facts {
         Ok(())
     }
 
-    fn framing(&self, is_http_11: bool, is_post: bool) -> Result<Framing, GatewayError> {
+    fn body_length(&self, is_http_11: bool, is_post: bool) -> Result<BodyLength, GatewayError> {
         if is_http_11 && !self.has_host {
             return Err(GatewayError::BadRequest("no Host"));
         }
@@ -296,10 +311,10 @@ impl Facts {
             return Err(GatewayError::BadRequest("Transfer-Encoding in HTTP/1.0"));
         }
         match self.content_length {
-            Some(length) => Ok(Framing::Length(length)),
-            None if self.is_chunked => Ok(Framing::Unknown),
+            Some(length) => Ok(BodyLength::Known(length)),
+            None if self.is_chunked => Ok(BodyLength::Unknown),
             None if is_post && !is_http_11 => Err(GatewayError::BadRequest("no Content-Length in HTTP/1.0")),
-            None => Ok(Framing::NoBody),
+            None => Ok(BodyLength::None),
         }
     }
 }
@@ -370,22 +385,25 @@ fn contains_ignore_case(value: &[u8], word: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn check_text(head: &str) -> Result<Framing, GatewayError> {
-        parse(&Bytes::copy_from_slice(head.as_bytes())).map(|parsed| parsed.head.framing)
+    fn check_text(head: &str) -> Result<BodyLength, GatewayError> {
+        parse(&Bytes::copy_from_slice(head.as_bytes()), &mut HeaderMap::new()).map(|head| head.body)
     }
 
-    fn check_fields(fields: &str) -> Result<Framing, GatewayError> {
+    fn check_fields(fields: &str) -> Result<BodyLength, GatewayError> {
         check_text(&format!("POST /x HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))
     }
 
     #[test]
     fn the_length_of_a_body_is_known_in_one_way_only() {
-        assert_eq!(check_fields(""), Ok(Framing::NoBody));
-        assert_eq!(check_fields("Content-Length: 0\r\n"), Ok(Framing::Length(0)));
-        assert_eq!(check_fields("content-length: \t13 \r\n"), Ok(Framing::Length(13)));
+        assert_eq!(check_fields(""), Ok(BodyLength::None));
+        assert_eq!(check_fields("Content-Length: 0\r\n"), Ok(BodyLength::Known(0)));
+        assert_eq!(
+            check_fields("content-length: \t13 \r\n"),
+            Ok(BodyLength::Known(13))
+        );
         assert_eq!(
             check_fields("Transfer-Encoding: Chunked\r\n"),
-            Ok(Framing::Unknown)
+            Ok(BodyLength::Unknown)
         );
         for bad in [
             "+13",
@@ -428,7 +446,7 @@ mod tests {
         }
         assert!(check_text("POST /x HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n").is_err());
         assert!(check_text("POST /x HTTP/1.0\r\n\r\n").is_err());
-        assert_eq!(check_text("GET /x HTTP/1.0\r\n\r\n"), Ok(Framing::NoBody));
+        assert_eq!(check_text("GET /x HTTP/1.0\r\n\r\n"), Ok(BodyLength::None));
     }
 
     #[test]
@@ -530,5 +548,33 @@ mod tests {
         }
         assert_eq!(find_end(head, start), Ok(Search::Found(head.len())));
         assert!(find_end(b"GET / HTTP/1.1\nHost: a\n\n", 0).is_err());
+    }
+
+    #[test]
+    fn what_is_accepted_arrives_unchanged() {
+        let text = "PROPFIND /a%20b/{c}|~?x=[1]&y='2' HTTP/1.1\r\nHOST: a:80\r\nX-One: 1 \r\nx-one:\t\u{fc}, \"2\"\r\n\
+                    Connection: keep-alive, Close\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
+        let mut headers = HeaderMap::new();
+        let head = parse(&Bytes::from_static(text.as_bytes()), &mut headers).unwrap();
+        assert_eq!(head.method.as_str(), "PROPFIND");
+        assert_eq!(head.target.path_and_query().unwrap(), "/a%20b/{c}|~?x=[1]&y='2'");
+        assert_eq!(head.body, BodyLength::Known(3));
+        assert!(head.is_http_11 && !head.keeps_alive && head.expects_continue);
+        let values: Vec<&[u8]> = headers.get_all("x-one").map(HeaderValue::as_bytes).collect();
+        assert_eq!(values, [&b"1"[..], "\u{fc}, \"2\"".as_bytes()]);
+        assert_eq!(headers.len(), 6);
+    }
+
+    #[test]
+    fn every_target_that_the_rules_allow_can_be_parsed() {
+        for byte in b'!'..=b'~' {
+            let target = format!("/{0}?{0}", char::from(byte));
+            if check_target(target.as_bytes()).is_ok() {
+                let text = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+                assert!(check_text(&text).is_ok(), "{target}");
+            }
+        }
+        let double = check_text("GET //a/b HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(double, Ok(BodyLength::None));
     }
 }

@@ -1,17 +1,18 @@
-//! Reads the head of an upstream's answer. An upstream is one of ours, so what it sends wrongly is an error, not an
+//! Reads the head of an upstream's response. An upstream is one of ours, so what it sends wrongly is an error, not an
 //! attack; but two readings of where its body ends are refused all the same.
 
+use actix_http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_http::{Method, StatusCode};
 use bytes::Bytes;
 
 use super::request_head::{Lines, is_field_value, is_token_byte, parse_length, trim};
-use crate::message::Fields;
 
-/// The largest head of an answer.
+/// The largest head of a response.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
 const MAX_FIELDS: usize = 200;
+const BAD_CHARACTER: &str = "a bad character in a header line";
 
-/// How the body of an answer ends.
+/// How the body of a response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     NoBody,
@@ -20,13 +21,16 @@ pub enum Framing {
     UntilClose,
 }
 
+/// What stands before a response's body.
 #[derive(Debug)]
-pub struct AnswerHead {
+pub struct ResponseHead {
     pub status: StatusCode,
-    pub fields: Fields,
+    /// Slices of what was received.
+    pub headers: HeaderMap,
     pub framing: Framing,
     /// What `Content-Length` says, also where there is no body.
     pub length: Option<u64>,
+    /// Whether the connection can carry another request after this response.
     pub keeps_alive: bool,
 }
 
@@ -34,18 +38,18 @@ pub struct AnswerHead {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn parse(head: &Bytes, method: &Method) -> Result<AnswerHead, &'static str> {
+pub fn parse(head: &Bytes, method: &Method) -> Result<ResponseHead, &'static str> {
     let text = head.strip_suffix(b"\r\n\r\n").unwrap_or(head);
     let mut lines = Lines(Some(text));
     let (status, is_http_11) = status_line(lines.next().unwrap_or_default())?;
-    let mut fields = Fields::with_capacity(12);
+    let mut headers = HeaderMap::with_capacity(12);
     let (mut length, mut is_chunked, mut has_close, mut has_keep_alive) = (None, false, false, false);
     for (count, line) in lines.enumerate() {
         let colon = line.iter().position(|&byte| byte == b':');
         let (name, rest) = line.split_at(colon.ok_or("a header line without a colon")?);
         let value = trim(rest.get(1..).unwrap_or_default());
         if name.is_empty() || !name.iter().all(|&byte| is_token_byte(byte)) || !is_field_value(value) {
-            return Err("a bad character in a header line");
+            return Err(BAD_CHARACTER);
         }
         if count >= MAX_FIELDS {
             return Err("too many header fields");
@@ -66,7 +70,9 @@ pub fn parse(head: &Bytes, method: &Method) -> Result<AnswerHead, &'static str> 
                 has_keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             }
         }
-        fields.push(head.slice_ref(name), head.slice_ref(value));
+        let name = HeaderName::from_bytes(name).map_err(|_| BAD_CHARACTER)?;
+        let value = HeaderValue::from_maybe_shared(head.slice_ref(value)).map_err(|_| BAD_CHARACTER)?;
+        headers.append(name, value);
     }
     if is_chunked && length.is_some() {
         return Err("both Transfer-Encoding and Content-Length");
@@ -80,9 +86,9 @@ pub fn parse(head: &Bytes, method: &Method) -> Result<AnswerHead, &'static str> 
         Some(length) => Framing::Length(length),
         None => Framing::UntilClose,
     };
-    Ok(AnswerHead {
+    Ok(ResponseHead {
         status,
-        fields,
+        headers,
         framing,
         length,
         keeps_alive: framing != Framing::UntilClose && !has_close && (is_http_11 || has_keep_alive),
@@ -95,7 +101,7 @@ fn status_line(line: &[u8]) -> Result<(StatusCode, bool), &'static str> {
         return Err("no HTTP/1.1");
     }
     let code = line.get(9..12).ok_or("no status")?;
-    if !matches!(line.get(12), None | Some(b' ')) {
+    if !matches!(line.get(12), None | Some(b' ')) || !is_field_value(line) {
         return Err("a bad status");
     }
     let status = StatusCode::from_bytes(code).map_err(|_| "a bad status")?;
@@ -106,7 +112,7 @@ fn status_line(line: &[u8]) -> Result<(StatusCode, bool), &'static str> {
 mod tests {
     use super::*;
 
-    fn read(head: &str, method: &Method) -> Result<AnswerHead, &'static str> {
+    fn read(head: &str, method: &Method) -> Result<ResponseHead, &'static str> {
         parse(&Bytes::copy_from_slice(head.as_bytes()), method)
     }
 
@@ -140,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn some_answers_have_no_body_whatever_they_say() {
+    fn some_responses_have_no_body_whatever_they_say() {
         let lines = "Content-Length: 3\r\n\r\n";
         for (status, method) in [
             ("200", Method::HEAD),
@@ -161,6 +167,7 @@ mod tests {
             "HTTP/2 200 OK",
             "HTTP/1.1 20 OK",
             "HTTP/1.1 2000",
+            "HTTP/1.1 200 O\rK",
             "SSH-2.0-x",
             "",
         ] {

@@ -1,78 +1,60 @@
 //! How heads are written.
 
-use actix_http::StatusCode;
+use actix_http::ResponseHead;
+use actix_http::header::{
+    CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderName, TRANSFER_ENCODING, UPGRADE,
+};
 use bytes::{BufMut, BytesMut};
 
-use crate::message::{Answer, Body, Field};
-
-/// How the end of an answer's body is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// By its length, or there is no body.
-    Known,
-    Chunked,
-    /// By the end of the connection; HTTP/1.0.
-    Close,
+/// What a response's head says of the message itself, and of the connection.
+#[derive(Debug)]
+pub struct ResponseLines<'a> {
+    /// Used unless the response has one of its own.
+    pub date: &'a [u8],
+    pub content_length: Option<u64>,
+    pub is_chunked: bool,
+    /// The value of `Connection`.
+    pub connection: Option<&'static str>,
+    pub is_websocket: bool,
 }
 
-/// Writes an answer's head.
-pub fn answer_head(
-    out: &mut BytesMut,
-    answer: &Answer,
-    date: &[u8],
-    is_http_11: bool,
-    keeps_alive: bool,
-) -> Ending {
+/// Writes a response's head; whatever it says itself of length and connection is left out.
+pub fn response_head(out: &mut BytesMut, head: &ResponseHead, lines: &ResponseLines<'_>) {
     out.put_slice(b"HTTP/1.1 ");
-    status(out, answer.status);
-    for field in answer.fields.iter() {
-        write_field(out, field);
-    }
-    if !answer.fields.has("date") {
-        line(out, b"date", date);
-    }
-    let ending = match &answer.body {
-        Body::None | Body::HeadOf(None) => Ending::Known,
-        Body::HeadOf(Some(length)) => content_length(out, *length),
-        Body::Whole(bytes) => content_length(out, u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
-        Body::Upstream(body) => match body.length() {
-            Some(length) => content_length(out, length),
-            None if is_http_11 => {
-                line(out, b"transfer-encoding", b"chunked");
-                Ending::Chunked
-            }
-            None => Ending::Close,
-        },
-        Body::Tunnel(_) => {
-            line(out, b"connection", b"upgrade");
-            line(out, b"upgrade", b"websocket");
-            out.put_slice(b"\r\n");
-            return Ending::Known;
-        }
-    };
-    if !keeps_alive || ending == Ending::Close {
-        line(out, b"connection", b"close");
-    } else if !is_http_11 {
-        line(out, b"connection", b"keep-alive");
-    }
-    out.put_slice(b"\r\n");
-    ending
-}
-
-fn status(out: &mut BytesMut, status: StatusCode) {
-    out.put_slice(status.as_str().as_bytes());
+    out.put_slice(head.status.as_str().as_bytes());
     out.put_u8(b' ');
-    out.put_slice(status.canonical_reason().unwrap_or("Unknown").as_bytes());
+    out.put_slice(head.reason().as_bytes());
+    out.put_slice(b"\r\n");
+    header_lines(out, &head.headers);
+    if !head.headers.contains_key(DATE) {
+        line(out, b"date", lines.date);
+    }
+    if let Some(length) = lines.content_length {
+        number_line(out, b"content-length", length);
+    }
+    if lines.is_chunked {
+        line(out, b"transfer-encoding", b"chunked");
+    }
+    if let Some(connection) = lines.connection {
+        line(out, b"connection", connection.as_bytes());
+    }
+    if lines.is_websocket {
+        line(out, b"upgrade", b"websocket");
+    }
     out.put_slice(b"\r\n");
 }
 
-fn content_length(out: &mut BytesMut, length: u64) -> Ending {
-    number_line(out, b"content-length", length);
-    Ending::Known
+fn header_lines(out: &mut BytesMut, headers: &HeaderMap) {
+    for (name, value) in headers {
+        if !is_of_the_connection(name) {
+            line(out, name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
 }
 
-pub fn write_field(out: &mut BytesMut, field: &Field) {
-    line(out, &field.name, &field.value);
+/// Fields that only who writes a message to a connection can know.
+pub fn is_of_the_connection(name: &HeaderName) -> bool {
+    [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE].contains(name)
 }
 
 /// One header line. The value must hold what a field's value may hold.
@@ -92,10 +74,18 @@ pub fn number_line(out: &mut BytesMut, name: &[u8], value: u64) {
 /// A piece of a chunked body; the last chunk is written by [`last_chunk`].
 pub fn chunk(out: &mut BytesMut, piece: &[u8]) {
     if !piece.is_empty() {
-        out.put_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+        chunk_size(out, piece.len());
         out.put_slice(piece);
         out.put_slice(b"\r\n");
     }
+}
+
+/// What stands before a chunk; `\r\n` stands after it.
+pub fn chunk_size(out: &mut BytesMut, bytes: usize) {
+    use std::fmt::Write;
+    out.reserve(18);
+    // Writing to memory does not fail.
+    let _ = write!(out, "{bytes:x}\r\n");
 }
 
 pub fn last_chunk(out: &mut BytesMut) {

@@ -1,14 +1,14 @@
-//! Which pages of other origins may read answers (CORS). Off unless origins are configured.
+//! Which pages of other origins may read responses (CORS). Off unless origins are configured.
 
-use actix_http::{Method, StatusCode};
-use bytes::Bytes;
+use actix_http::header::{self, HeaderMap, HeaderValue};
+use actix_http::{Method, RequestHead};
+use actix_web::HttpResponse;
 
-use crate::message::{Answer, Body, Fields, Head};
-
-const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
-/// What a script may read beside the few fields that it always may.
-const EXPOSED: &str = "x-request-id, retry-after, www-authenticate, allow, content-language";
-const PREFLIGHT_SECONDS: &str = "600";
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+/// What a script may read beside the few headers that it always may.
+const EXPOSED: HeaderValue =
+    HeaderValue::from_static("x-request-id, retry-after, www-authenticate, allow, content-language");
+const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("600");
 
 /// The rule for all routes.
 #[derive(Clone, Debug, Default)]
@@ -20,56 +20,71 @@ pub struct Cors {
 }
 
 impl Cors {
-    fn is_any(&self) -> bool {
+    pub fn is_off(&self) -> bool {
+        self.origins.is_empty()
+    }
+
+    pub fn is_any(&self) -> bool {
         self.origins.iter().any(|origin| origin == "*")
     }
 
-    fn allows(&self, origin: &[u8]) -> bool {
-        self.is_any() || self.origins.iter().any(|known| known.as_bytes() == origin)
+    pub fn allows(&self, origin: &HeaderValue) -> bool {
+        self.is_any()
+            || self
+                .origins
+                .iter()
+                .any(|known| known.as_bytes() == origin.as_bytes())
     }
 
-    /// The answer to a browser that asks beforehand; nobody else sees the request then.
-    pub fn preflight(&self, head: &Head) -> Option<Answer> {
-        let is_preflight = head.method == Method::OPTIONS && head.fields.has("access-control-request-method");
-        let origin = head.fields.get("origin").filter(|_| is_preflight)?;
+    /// The response to a browser that asks beforehand; nobody else sees the request then.
+    pub fn preflight(&self, request: &RequestHead) -> Option<HttpResponse> {
+        if self.is_off() || request.method != Method::OPTIONS {
+            return None;
+        }
+        let headers = &request.headers;
+        let is_preflight = headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        let origin = headers.get(header::ORIGIN).filter(|_| is_preflight)?;
         if !self.allows(origin) {
             return None;
         }
-        let mut answer = Answer::new(StatusCode::NO_CONTENT, Body::None);
-        answer.fields.set("access-control-allow-methods", METHODS);
-        if let Some(names) = head.fields.get("access-control-request-headers") {
-            answer.fields.set("access-control-allow-headers", names.clone());
+        let mut response = HttpResponse::NoContent();
+        response.insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, METHODS));
+        if let Some(names) = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+            response.insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, names.clone()));
         }
-        answer.fields.set("access-control-max-age", PREFLIGHT_SECONDS);
-        Some(answer)
+        response.insert_header((header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS));
+        Some(response.finish())
     }
 
-    /// What an answer to `origin` carries. Where the gateway has a rule, an upstream's own does not count.
-    pub fn finish(&self, origin: Option<&Bytes>, fields: &mut Fields) {
-        if self.origins.is_empty() {
+    /// What a response to `origin` carries. Where the gateway has a rule, an upstream's own does not count.
+    pub fn finish(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+        if self.is_off() {
             return;
         }
         for name in [
-            "access-control-allow-origin",
-            "access-control-allow-credentials",
-            "access-control-expose-headers",
+            header::ACCESS_CONTROL_ALLOW_ORIGIN,
+            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
         ] {
-            fields.remove(name);
+            headers.remove(name);
         }
         if !self.is_any() {
-            fields.push(Bytes::from_static(b"vary"), Bytes::from_static(b"Origin"));
+            headers.append(header::VARY, HeaderValue::from_static("Origin"));
         }
         let Some(origin) = origin.filter(|origin| self.allows(origin)) else {
             return;
         };
         if self.is_any() {
-            fields.set("access-control-allow-origin", "*");
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         } else {
-            fields.set("access-control-allow-origin", origin.clone());
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
             if self.allows_credentials {
-                fields.set("access-control-allow-credentials", "true");
+                headers.insert(
+                    header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+                    HeaderValue::from_static("true"),
+                );
             }
         }
-        fields.set("access-control-expose-headers", EXPOSED);
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     }
 }

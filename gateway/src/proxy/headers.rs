@@ -1,23 +1,23 @@
-//! Which header fields pass: hop-by-hop ones go first, ours are added last, and nobody else can send ours.
+//! Which headers pass: hop-by-hop ones go first, ours are added last, and nobody else can send ours.
 
 use std::io::Write;
-use std::net::IpAddr;
 
-use bytes::{Bytes, BytesMut};
+use actix_http::header::{HeaderMap, HeaderName, HeaderValue};
+use bytes::BytesMut;
 use shared::headers::{AUTH_SESSION_ID, AUTH_USER_ID, CLIENT_ADDRESS, REQUEST_ID, THROTTLE_WAIT};
 use shared::request_id::RequestId;
 
-use crate::client_address::TrustedProxies;
+use crate::client_address::Origin;
 use crate::edge_auth::Caller;
-use crate::http1::request_head::{is_host, trim};
+use crate::http1::request_head::trim;
 use crate::http1::write;
-use crate::message::{Fields, Head};
+use crate::routes::HeaderRules;
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
 const X_FORWARDED_HOST: &str = "x-forwarded-host";
 
-/// Fields of one hop, or that the next hop's client sets by itself. Source: RFC 9110 section 7.6.1.
+/// Headers of one hop, or that the next hop's client sets by itself. Source: RFC 9110 section 7.6.1.
 const HOP_BY_HOP: [&str; 13] = [
     "connection",
     "content-length",
@@ -34,7 +34,7 @@ const HOP_BY_HOP: [&str; 13] = [
     "upgrade",
 ];
 
-/// Fields that `Connection` cannot take away, because they are meant for whoever answers. Naming them there is not
+/// Headers that `Connection` cannot take away, because they are meant for whoever answers. Naming them there is not
 /// allowed (RFC 9110 section 7.6.1), and would let a client change what the upstream is asked.
 const END_TO_END: [&str; 10] = [
     "accept",
@@ -49,9 +49,31 @@ const END_TO_END: [&str; 10] = [
     "traceparent",
 ];
 
-/// Beginnings of names that only the gateway may send, and names that other proxies use for the same.
-const RESERVED_PREFIXES: [&str; 5] = [
-    "x-auth-",
+/// Beginnings of names that only the gateway may send, and names that other proxies use for the same. Of `X-Auth-`,
+/// what says who somebody is; `X-Auth-Token` and `X-Auth-Key` are what a service of one's own checks for itself.
+const RESERVED_PREFIXES: [&str; 26] = [
+    "x-auth-user",
+    "x-auth-session",
+    "x-auth-email",
+    "x-auth-request",
+    "x-auth-sid",
+    "x-auth-sub",
+    "x-auth-id",
+    "x-auth-uid",
+    "x-auth-name",
+    "x-auth-account",
+    "x-auth-client",
+    "x-auth-principal",
+    "x-auth-claim",
+    "x-auth-role",
+    "x-auth-group",
+    "x-auth-scope",
+    "x-auth-permission",
+    "x-auth-tenant",
+    "x-auth-org",
+    "x-auth-staff",
+    "x-auth-admin",
+    "x-auth-verified",
     "x-gatehouse-",
     "x-forwarded-",
     "x-original-",
@@ -69,46 +91,6 @@ const RESERVED: [&str; 9] = [
     "x-request-id",
 ];
 
-/// Who asks, and how: what the gateway tells upstreams in its own fields.
-#[derive(Clone, Debug)]
-pub struct Origin {
-    pub address: IpAddr,
-    pub is_https: bool,
-    host: Option<Bytes>,
-}
-
-impl Origin {
-    /// Believes `X-Forwarded-*` only when `peer` is one of our own proxies.
-    pub fn of(fields: &Fields, peer: IpAddr, is_tls: bool, trusted: &TrustedProxies) -> Self {
-        let sent_host = || fields.get("host").cloned();
-        if !trusted.contains(peer.to_canonical()) {
-            return Self {
-                address: peer.to_canonical(),
-                is_https: is_tls,
-                host: sent_host(),
-            };
-        }
-        let addresses = fields
-            .all(X_FORWARDED_FOR)
-            .map(|value| std::str::from_utf8(value).unwrap_or("?"));
-        let scheme = fields.all(X_FORWARDED_PROTO).next_back();
-        let host = fields
-            .all(X_FORWARDED_HOST)
-            .next_back()
-            .filter(|value| is_host(value));
-        Self {
-            address: trusted.client(peer, addresses),
-            is_https: scheme.map_or(is_tls, |scheme| scheme.eq_ignore_ascii_case(b"https")),
-            host: host.cloned().or_else(sent_host),
-        }
-    }
-}
-
-/// The id the client sent, when it has the form of one, or a new one.
-pub fn request_id(fields: &Fields) -> RequestId {
-    RequestId::accept(fields.text(REQUEST_ID))
-}
-
 /// What the gateway adds to a request, beside what it always says.
 #[derive(Debug, Default)]
 pub struct Additions<'a> {
@@ -118,20 +100,26 @@ pub struct Additions<'a> {
     pub caller: Option<&'a Caller>,
 }
 
-/// Writes the fields of a request to an upstream, but for those of its framing: what the client sent, without what is
-/// of one hop or ours; then ours.
+/// Writes the headers of a request to an upstream, but for those of its framing: what the client sent, without what is
+/// of one hop or ours, and as the route's rules have it; then ours.
 pub fn to_upstream(
     out: &mut BytesMut,
-    head: &Head,
+    headers: &HeaderMap,
+    rules: &HeaderRules,
     origin: &Origin,
     id: &RequestId,
     additions: &Additions<'_>,
 ) {
-    let nominated = nominated(&head.fields);
-    for field in head.fields.iter() {
-        if !is_of_this_hop(&field.name, &nominated) && !is_reserved(&field.name) {
-            write::write_field(out, field);
+    let nominated = nominated(headers);
+    for (name, value) in headers {
+        let is_changed =
+            rules.request_remove.contains(name) || rules.request_set.iter().any(|(set, _)| set == name);
+        if !is_changed && !is_of_this_hop(name, &nominated) && !is_reserved(name) {
+            write::line(out, name.as_str().as_bytes(), value.as_bytes());
         }
+    }
+    for (name, value) in &rules.request_set {
+        write::line(out, name.as_str().as_bytes(), value.as_bytes());
     }
     write::line(out, REQUEST_ID.as_bytes(), id.as_str().as_bytes());
     let mut address = [0; 48];
@@ -145,7 +133,7 @@ pub fn to_upstream(
     let scheme: &[u8] = if origin.is_https { b"https" } else { b"http" };
     write::line(out, X_FORWARDED_PROTO.as_bytes(), scheme);
     if let Some(host) = &origin.host {
-        write::line(out, X_FORWARDED_HOST.as_bytes(), host);
+        write::line(out, X_FORWARDED_HOST.as_bytes(), host.as_bytes());
     }
     if let Some(wait_seconds) = additions.throttle_wait {
         write::number_line(out, THROTTLE_WAIT.as_bytes(), wait_seconds.unsigned_abs());
@@ -158,61 +146,60 @@ pub fn to_upstream(
     }
 }
 
-/// The fields of an upstream's answer that go to the client.
-pub fn from_upstream(answer: &Fields) -> Fields {
-    let nominated = nominated(answer);
-    let mut fields = Fields::with_capacity(answer.len() + 4);
-    for field in answer.iter() {
-        let is = |name: &str| field.name.eq_ignore_ascii_case(name.as_bytes());
-        let names_versions = is("server") || is("x-powered-by") || is("via");
-        if !names_versions && !is_of_this_hop(&field.name, &nominated) && !is_reserved(&field.name) {
-            fields.push(field.name.clone(), field.value.clone());
-        }
+/// The headers of an upstream's response that go to the client, as the route's rules have it.
+pub fn from_upstream(mut headers: HeaderMap, rules: &HeaderRules) -> HeaderMap {
+    let nominated = nominated(&headers);
+    headers.retain(|name, _| {
+        let names_versions = matches!(name.as_str(), "server" | "x-powered-by" | "via");
+        !names_versions && !is_of_this_hop(name, &nominated) && !is_reserved(name)
+    });
+    for name in &rules.response_remove {
+        headers.remove(name);
     }
-    fields
+    for (name, value) in &rules.response_set {
+        headers.insert(name.clone(), value.clone());
+    }
+    headers
 }
 
-/// What every answer carries, whoever wrote it.
-pub fn finish(fields: &mut Fields, id: &RequestId) {
-    fields.set("x-content-type-options", "nosniff");
-    fields.set(REQUEST_ID, Bytes::copy_from_slice(id.as_str().as_bytes()));
+/// The values of `Connection` that name headers.
+fn nominated(headers: &HeaderMap) -> Vec<HeaderValue> {
+    headers
+        .get_all("connection")
+        .filter(|value| options(value).next().is_some())
+        .cloned()
+        .collect()
 }
 
-/// The names that `Connection` lists.
-fn nominated(fields: &Fields) -> Vec<Bytes> {
-    let mut names = Vec::new();
-    for value in fields.all("connection") {
-        for name in value.split(|&byte| byte == b',').map(trim) {
-            if !name.is_empty()
+/// The names that a value of `Connection` lists.
+fn options(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value
+        .as_bytes()
+        .split(|&byte| byte == b',')
+        .map(trim)
+        .filter(|name| {
+            !name.is_empty()
                 && !name.eq_ignore_ascii_case(b"keep-alive")
                 && !name.eq_ignore_ascii_case(b"close")
-            {
-                names.push(value.slice_ref(name));
-            }
-        }
-    }
-    names
+        })
 }
 
-fn is_one_of(name: &[u8], names: &[&str]) -> bool {
-    names
-        .iter()
-        .any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
-}
-
-fn is_of_this_hop(name: &[u8], nominated: &[Bytes]) -> bool {
-    is_one_of(name, &HOP_BY_HOP)
-        || (nominated.iter().any(|other| other.eq_ignore_ascii_case(name)) && !is_one_of(name, &END_TO_END))
+fn is_of_this_hop(name: &HeaderName, nominated: &[HeaderValue]) -> bool {
+    let name = name.as_str();
+    let mut names = nominated.iter().flat_map(options);
+    HOP_BY_HOP.contains(&name)
+        || (names.any(|other| other.eq_ignore_ascii_case(name.as_bytes())) && !END_TO_END.contains(&name))
 }
 
 /// Whether `name` is one of the gateway's own, in any spelling that a server might take for it: CGI and its heirs
 /// read `_`, and some `.`, as `-`.
-fn is_reserved(name: &[u8]) -> bool {
+fn is_reserved(name: &HeaderName) -> bool {
+    let name = name.as_str().as_bytes();
     let first = name.iter().find(|byte| byte.is_ascii_alphanumeric());
-    if !matches!(first.map(u8::to_ascii_lowercase), Some(b'x' | b'f' | b'c' | b't')) {
+    if !matches!(first, Some(b'x' | b'f' | b'c' | b't')) {
         return false;
     }
-    // Longer than every name below; what does not fit makes no difference.
+    // Longer than every name above; what does not fit makes no difference.
     let mut plain = [0; 32];
     let mut length: usize = 0;
     for &byte in name {
@@ -228,7 +215,7 @@ fn is_reserved(name: &[u8]) -> bool {
     }
     let plain = plain.get(..length).unwrap_or_default();
     let trimmed = plain.strip_suffix(b"-").unwrap_or(plain);
-    is_one_of(trimmed, &RESERVED)
+    RESERVED.iter().any(|reserved| trimmed == reserved.as_bytes())
         || RESERVED_PREFIXES
             .iter()
             .any(|prefix| plain.starts_with(prefix.as_bytes()))
@@ -236,7 +223,43 @@ fn is_reserved(name: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use actix_http::header::HeaderValue;
+
     use super::*;
+
+    fn sent_upstream(headers: &HeaderMap, rules: &HeaderRules) -> String {
+        let origin = Origin {
+            address: std::net::IpAddr::from([192, 0, 2, 1]),
+            is_https: false,
+            host: headers.get("host").cloned(),
+        };
+        let mut out = BytesMut::new();
+        let (id, additions) = (RequestId::random(), Additions::default());
+        to_upstream(&mut out, headers, rules, &origin, &id, &additions);
+        String::from_utf8(out.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_routes_rules_come_after_what_was_sent_and_before_what_is_ours() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("cookie", "a"), ("x-a", "1"), ("x-a", "2"), ("x-b", "3")] {
+            headers.append(name.parse().unwrap(), value.parse().unwrap());
+        }
+        let set = vec![("x-a".parse().unwrap(), HeaderValue::from_static("set"))];
+        let rules = HeaderRules {
+            request_set: set.clone(),
+            request_remove: vec!["cookie".parse().unwrap()],
+            response_set: set,
+            response_remove: vec!["cookie".parse().unwrap()],
+        };
+        let lines = sent_upstream(&headers, &rules);
+        assert!(
+            lines.starts_with("x-b: 3\r\nx-a: set\r\nx-request-id: "),
+            "{lines}"
+        );
+        let back = from_upstream(headers, &rules);
+        assert!(!back.contains_key("cookie") && back.get_all("x-a").count() == 1);
+    }
 
     #[test]
     fn reserved_names_are_known_in_every_spelling() {
@@ -261,7 +284,7 @@ mod tests {
             "x-original-url",
             "X-Auth-User",
         ] {
-            assert!(is_reserved(name.as_bytes()), "{name}");
+            assert!(is_reserved(&name.parse().unwrap()), "{name}");
         }
         for name in [
             "authorization",
@@ -271,42 +294,49 @@ mod tests {
             "x-gate",
             "traceparent",
         ] {
-            assert!(!is_reserved(name.as_bytes()), "{name}");
+            assert!(!is_reserved(&name.parse().unwrap()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_services_own_credentials_pass() {
+        for name in [
+            "x-auth-token",
+            "X_Auth_Token",
+            "x-auth-key",
+            "x-auth-signature",
+            "x-auth-timestamp",
+        ] {
+            assert!(!is_reserved(&name.parse().unwrap()), "{name}");
         }
     }
 
     #[test]
     fn connection_takes_away_what_it_may() {
-        let text = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, X-Hop, Authorization\r\n\
-                    Connection: content-type\r\nX-Hop: 1\r\nAuthorization: Bearer a\r\nContent-Type: a/b\r\n\
-                    TE: trailers\r\nX-End: 1\r\n\r\n";
-        let parsed = crate::http1::request_head::parse(&Bytes::from_static(text.as_bytes())).unwrap();
-        let head = parsed.head;
-        let address = IpAddr::from([192, 0, 2, 1]);
-        let origin = Origin::of(&head.fields, address, false, &TrustedProxies::default());
-        let mut out = BytesMut::new();
-        to_upstream(
-            &mut out,
-            &head,
-            &origin,
-            &RequestId::random(),
-            &Additions::default(),
-        );
-        let lines = String::from_utf8(out.to_vec()).unwrap().to_ascii_lowercase();
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("host", "a"),
+            ("connection", "close, X-Hop, Authorization"),
+            ("connection", "content-type"),
+            ("x-hop", "1"),
+            ("authorization", "Bearer a"),
+            ("content-type", "a/b"),
+            ("te", "trailers"),
+            ("x-end", "1"),
+        ] {
+            headers.append(name.parse().unwrap(), value.parse().unwrap());
+        }
+        let lines = sent_upstream(&headers, &HeaderRules::default());
         let mut names: Vec<&str> = lines.lines().filter_map(|line| line.split(':').next()).collect();
         names.sort_unstable();
-        assert_eq!(
-            names,
-            [
-                "authorization",
-                "content-type",
-                "x-end",
-                "x-forwarded-for",
-                "x-forwarded-host",
-                "x-forwarded-proto",
-                "x-gatehouse-client-address",
-                "x-request-id",
-            ]
-        );
+        let theirs = ["authorization", "content-type", "x-end"];
+        let ours = [
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-gatehouse-client-address",
+            "x-request-id",
+        ];
+        assert_eq!(names, [&theirs[..], &ours[..]].concat());
     }
 }

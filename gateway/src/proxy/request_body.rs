@@ -1,149 +1,129 @@
-//! A request's body on its way to whoever works on it: within a size, within a time, and, where it is read as a whole,
-//! within a bound over all requests together.
+//! A request's body on its way to whoever works on it: within a size, within a time, and exactly as long as declared.
 
 use std::future::poll_fn;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::IpAddr;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use actix_http::Payload;
 use bytes::{Bytes, BytesMut};
-use tokio::time::{Instant, timeout_at};
+use futures_util::Stream;
+use tokio::time::Instant;
 
+use super::held::{Held, HeldBytes};
+use super::timer::Timer;
 use crate::error::GatewayError;
-use crate::message::{Framing, Head};
+use crate::routes::Limits;
+use crate::server::app_service::{BodyLength, gateway_error};
 
 /// A body that is passed on piece by piece has this much more time for every so many bytes of it.
 const SLOWEST_BYTES_PER_SECOND: u64 = 1024;
 
-/// Where the pieces come from.
-pub trait Source {
-    /// The next piece; `None` is the end.
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, GatewayError>>;
-
-    /// Whether the client waits to be told to send it.
-    fn is_waited_for(&self) -> bool {
-        false
-    }
-}
-
-/// The bounds of one body.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    pub max_bytes: u64,
-    pub timeout: Duration,
-}
+const WRONG_LENGTH: GatewayError = GatewayError::BadRequest("the body is not as long as its Content-Length");
 
 /// A body that is being read.
-pub struct RequestBody<'a> {
-    source: &'a mut dyn Source,
-    framing: Framing,
+pub struct RequestBody {
+    payload: Payload,
+    length: BodyLength,
     max_bytes: u64,
     deadline: Instant,
+    timer: Timer,
     read_bytes: u64,
+    /// Since when nobody has asked for more. That time is not the client's.
+    unasked_since: Option<Instant>,
 }
 
-/// How much all bodies that are held as a whole may take together. Clones share it.
-#[derive(Clone, Debug)]
-pub struct Held {
-    max_bytes: usize,
-    bytes: Arc<AtomicUsize>,
-}
-
-/// A body that was read. Its share of the common bound is freed when it is dropped.
+/// A body that was read. Its part of the common memory is given back when it is dropped.
 #[derive(Debug)]
 pub struct WholeBody {
     /// `None`: the request has no body, which is not the same as an empty one.
     pub bytes: Option<Bytes>,
-    _share: Share,
+    _held: HeldBytes,
 }
 
-#[derive(Debug)]
-struct Share {
-    held: Held,
-    bytes: usize,
-}
-
-impl<'a> RequestBody<'a> {
+impl RequestBody {
     /// # Errors
     /// 413 when it says that it is over the size.
-    pub fn new(source: &'a mut dyn Source, head: &Head, limits: Limits) -> Result<Self, GatewayError> {
-        if matches!(head.framing, Framing::Length(bytes) if bytes > limits.max_bytes) {
+    pub fn new(payload: Payload, length: BodyLength, limits: Limits) -> Result<Self, GatewayError> {
+        if matches!(length, BodyLength::Known(bytes) if bytes > limits.max_bytes) {
             return Err(GatewayError::PayloadTooLarge);
         }
         Ok(Self {
-            source,
-            framing: head.framing,
+            payload,
+            length,
             max_bytes: limits.max_bytes,
             deadline: Instant::now() + limits.timeout,
+            timer: Timer::default(),
             read_bytes: 0,
+            unasked_since: None,
         })
     }
 
-    pub fn framing(&self) -> Framing {
-        self.framing
+    pub fn length(&self) -> BodyLength {
+        self.length
     }
 
-    /// The next piece; `None` is the end.
+    /// The next piece; `None` is the end. There is more time the more has come.
     ///
     /// # Errors
-    /// 413 over the size, 408 over the time, 400 when the body is broken or cut.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, GatewayError> {
-        let next = poll_fn(|cx| self.source.poll_next(cx));
-        let piece = timeout_at(self.deadline, next)
-            .await
-            .map_err(|_| GatewayError::RequestTimeout)??;
-        let Some(piece) = piece else { return Ok(None) };
-        self.read_bytes += u64::try_from(piece.len()).unwrap_or(u64::MAX);
-        if self.read_bytes > self.max_bytes {
-            return Err(GatewayError::PayloadTooLarge);
+    /// 413 over the size, 408 over the time, 400 when the body is broken, cut, or not as long as declared.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, GatewayError>> {
+        if let Some(since) = self.unasked_since.take() {
+            self.deadline += since.elapsed();
         }
-        Ok(Some(piece))
-    }
-
-    /// As [`RequestBody::next`], with more time the more has come.
-    ///
-    /// # Errors
-    /// As [`RequestBody::next`].
-    pub async fn next_of_many(&mut self) -> Result<Option<Bytes>, GatewayError> {
         let before = self.read_bytes / SLOWEST_BYTES_PER_SECOND;
-        let piece = self.next().await?;
-        self.deadline += Duration::from_secs(self.read_bytes / SLOWEST_BYTES_PER_SECOND - before);
-        Ok(piece)
+        let next = self.poll_within_size(cx);
+        if next.is_ready() {
+            self.deadline += Duration::from_secs(self.read_bytes / SLOWEST_BYTES_PER_SECOND - before);
+            self.unasked_since = Some(Instant::now());
+            return next;
+        }
+        self.timer
+            .poll_until(self.deadline, cx)
+            .map(|()| Err(GatewayError::RequestTimeout))
     }
 
-    /// Reads all of it and keeps none, so that the connection can go on after an answer that did not need it.
-    ///
-    /// # Errors
-    /// As [`RequestBody::next`].
-    pub async fn discard(&mut self) -> Result<(), GatewayError> {
-        while self.next().await?.is_some() {}
-        Ok(())
+    fn poll_within_size(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, GatewayError>> {
+        if self.length == BodyLength::None {
+            return Poll::Ready(Ok(None));
+        }
+        let piece = match Pin::new(&mut self.payload).poll_next(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Some(Ok(piece))) => piece,
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(gateway_error(&error))),
+            Poll::Ready(None) => {
+                let is_short = matches!(self.length, BodyLength::Known(bytes) if bytes != self.read_bytes);
+                return Poll::Ready(if is_short { Err(WRONG_LENGTH) } else { Ok(None) });
+            }
+        };
+        self.read_bytes = self
+            .read_bytes
+            .saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+        Poll::Ready(match self.length {
+            BodyLength::Known(bytes) if self.read_bytes > bytes => Err(WRONG_LENGTH),
+            _ if self.read_bytes > self.max_bytes => Err(GatewayError::PayloadTooLarge),
+            _ => Ok(Some(piece)),
+        })
     }
 
-    /// Reads all of it.
+    /// Reads all of it, within its time and no more.
     ///
     /// # Errors
-    /// As [`RequestBody::next`], and 503 over the common bound.
-    pub async fn whole(mut self, held: &Held) -> Result<WholeBody, GatewayError> {
-        let mut share = held.share();
-        if self.framing == Framing::NoBody {
+    /// As [`RequestBody::poll_next`], and 503 over the memory for all bodies or over the client's share of it.
+    pub async fn whole(mut self, held: &Held, client: IpAddr) -> Result<WholeBody, GatewayError> {
+        let mut held = held.of(client);
+        if self.length == BodyLength::None {
             return Ok(WholeBody {
                 bytes: None,
-                _share: share,
+                _held: held,
             });
         }
-        let mut whole = self.next().await?.unwrap_or_default();
-        share.add(whole.len())?;
-        if self.framing == Framing::Length(self.read_bytes) {
-            return Ok(WholeBody {
-                bytes: Some(whole),
-                _share: share,
-            });
-        }
+        let mut whole = self.next_in_time().await?.unwrap_or_default();
+        held.add(whole.len())?;
         let mut rest = BytesMut::new();
-        while let Some(piece) = self.next().await? {
-            share.add(piece.len())?;
+        while let Some(piece) = self.next_in_time().await? {
+            held.add(piece.len())?;
             if rest.is_empty() {
                 rest.extend_from_slice(&whole);
             }
@@ -154,41 +134,15 @@ impl<'a> RequestBody<'a> {
         }
         Ok(WholeBody {
             bytes: Some(whole),
-            _share: share,
+            _held: held,
         })
     }
-}
 
-impl Held {
-    pub fn new(max_bytes: usize) -> Self {
-        Self {
-            max_bytes,
-            bytes: Arc::default(),
-        }
-    }
-
-    fn share(&self) -> Share {
-        Share {
-            held: self.clone(),
-            bytes: 0,
-        }
-    }
-}
-
-impl Share {
-    fn add(&mut self, bytes: usize) -> Result<(), GatewayError> {
-        self.bytes += bytes;
-        let held_bytes = self.held.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if held_bytes > self.held.max_bytes {
-            log::warn!(held_bytes; "refused a request body: too much is being uploaded at once");
-            return Err(GatewayError::Unavailable);
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.held.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    async fn next_in_time(&mut self) -> Result<Option<Bytes>, GatewayError> {
+        let deadline = self.deadline;
+        let next = poll_fn(|cx| self.poll_next(cx)).await;
+        self.deadline = deadline;
+        self.unasked_since = None;
+        next
     }
 }

@@ -1,21 +1,23 @@
 //! The routes file: TOML, checked as a whole; every mistake is told with its line.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Auth, IDENTITY_PREFIXES, PAGES_PREFIX, is_plain};
-use crate::upstream::UpstreamUrl;
+use super::address_rules::AddressRules;
+use super::entry::{Entry, Problems};
+use super::header_rules::HeaderRules;
+use super::host::HostPattern;
+use super::protection;
+use super::{Auth, NearSpellings, route_name};
+use crate::upstream::{UpstreamTls, UpstreamUrl};
 
 /// How long an answer may pause: long enough for server-sent events, whose senders comment every so often.
-const DEFAULT_PAUSE_SECONDS: u64 = 300;
-const MAX_SECONDS: u64 = 86_400;
-/// Paths of the gateway's own, and of identity-svc's inside.
-const OWN_PREFIXES: [&str; 3] = ["/auth/forward", "/internal", PAGES_PREFIX];
+pub(super) const DEFAULT_PAUSE_SECONDS: u64 = 300;
 
 /// What the file says.
 #[derive(Clone, Debug, Default)]
@@ -26,11 +28,17 @@ pub struct RoutesFile {
 }
 
 /// What it says of one route.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RouteSettings {
+    pub host: Option<HostPattern>,
     pub prefix: String,
     pub upstreams: Vec<UpstreamUrl>,
+    pub upstream_tls: Option<Arc<UpstreamTls>>,
     pub auth: Auth,
+    pub addresses: AddressRules,
+    pub near_spellings: NearSpellings,
+    pub preserve_host: bool,
+    pub headers: HeaderRules,
     pub strip_prefix: bool,
     pub timeout: Option<Duration>,
     pub pause: Duration,
@@ -45,9 +53,15 @@ impl RouteSettings {
     /// A route with the defaults of the file.
     pub fn new(prefix: impl Into<String>, upstreams: Vec<UpstreamUrl>) -> Self {
         Self {
+            host: None,
             prefix: prefix.into(),
             upstreams,
+            upstream_tls: None,
             auth: Auth::None,
+            addresses: AddressRules::default(),
+            near_spellings: NearSpellings::default(),
+            preserve_host: false,
+            headers: HeaderRules::default(),
             strip_prefix: false,
             timeout: None,
             pause: Duration::from_secs(DEFAULT_PAUSE_SECONDS),
@@ -57,6 +71,13 @@ impl RouteSettings {
             health_path: None,
             max_in_flight: None,
         }
+    }
+}
+
+impl RouteSettings {
+    /// Host and prefix, as people name a route.
+    pub fn name(&self) -> String {
+        route_name(self.host.as_ref(), &self.prefix)
     }
 }
 
@@ -78,24 +99,6 @@ struct Document {
 #[serde(deny_unknown_fields)]
 struct RateClass {
     requests_per_minute: Spanned<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    prefix: Spanned<String>,
-    upstreams: Spanned<Vec<Spanned<String>>>,
-    #[serde(default)]
-    auth: Auth,
-    #[serde(default)]
-    strip_prefix: bool,
-    timeout_seconds: Option<Spanned<u64>>,
-    pause_seconds: Option<Spanned<u64>>,
-    body_seconds: Option<Spanned<u64>>,
-    max_body_bytes: Option<Spanned<u64>>,
-    max_in_flight: Option<Spanned<u64>>,
-    rate_class: Option<Spanned<String>>,
-    health_path: Option<Spanned<String>>,
 }
 
 /// # Errors
@@ -130,14 +133,20 @@ pub fn parse(name: &str, text: &str) -> Result<RoutesFile, FileError> {
     }
     for entry in &document.route {
         let route = problems.route(entry, &file.rate_classes);
-        let is_known = file.routes.iter().any(|other| other.prefix == route.prefix);
+        let is_known = file
+            .routes
+            .iter()
+            .any(|other| other.prefix == route.prefix && other.host == route.host);
         if is_known {
             problems.add(
                 &entry.prefix,
-                &format!("there are two routes for {}", route.prefix),
+                &format!("there are two routes for {}", route.name()),
             );
         }
         file.routes.push(route);
+    }
+    if problems.found.is_empty() {
+        problems.contradictions(&document.route, &file.routes);
     }
     if problems.found.is_empty() {
         Ok(file)
@@ -146,90 +155,27 @@ pub fn parse(name: &str, text: &str) -> Result<RoutesFile, FileError> {
     }
 }
 
-struct Problems<'a> {
-    name: &'a str,
-    text: &'a str,
-    found: Vec<String>,
-}
-
 impl Problems<'_> {
-    fn line(&self, span: Range<usize>) -> usize {
-        let before = self.text.get(..span.start).unwrap_or(self.text);
-        before.matches('\n').count() + 1
-    }
-
-    fn add<T>(&mut self, at: &Spanned<T>, reason: &str) {
-        let line = self.line(at.span());
-        self.found.push(format!("{}:{line}: {reason}", self.name));
-    }
-
-    fn route(&mut self, entry: &Entry, classes: &BTreeMap<String, usize>) -> RouteSettings {
-        let prefix = entry.prefix.get_ref();
-        if !prefix.starts_with('/') || !is_plain(prefix) || prefix.contains(['?', '#', ' ']) {
-            self.add(&entry.prefix, "a prefix is a path such as /app/, without a query");
+    /// Routes for the same part of a service that do not protect it alike.
+    fn contradictions(&mut self, entries: &[Entry], routes: &[RouteSettings]) {
+        for (weak, strong) in protection::contradictions(routes) {
+            let (Some(at), Some(weak), Some(strong_at), Some(strong)) = (
+                entries.get(weak),
+                routes.get(weak),
+                entries.get(strong),
+                routes.get(strong),
+            ) else {
+                continue;
+            };
+            let reason = format!(
+                "{} leads to what {} (line {}) protects: give both the same auth, allow and deny, or write \
+                 near_spellings = \"open\" there",
+                weak.name(),
+                strong.name(),
+                self.line(strong_at.prefix.span()),
+            );
+            self.add(&at.prefix, &reason);
         }
-        let is_taken = |taken: &&&str| {
-            let rest = prefix.strip_prefix(taken.trim_end_matches('/'));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        if let Some(taken) = IDENTITY_PREFIXES.iter().chain(&OWN_PREFIXES).find(is_taken) {
-            self.add(&entry.prefix, &format!("{taken} is Gatehouse's own"));
-        }
-        if entry.strip_prefix && !prefix.ends_with('/') {
-            self.add(&entry.prefix, "only a prefix that ends in / can be stripped");
-        }
-        if entry.upstreams.get_ref().is_empty() {
-            self.add(&entry.upstreams, "a route needs an upstream");
-        }
-        let mut upstreams = Vec::new();
-        for text in entry.upstreams.get_ref() {
-            match text.get_ref().parse() {
-                Ok(url) => upstreams.push(url),
-                Err(error) => self.add(text, &format!("\"{}\" is {error}", text.get_ref())),
-            }
-        }
-        if let Some(class) = &entry.rate_class
-            && !classes.contains_key(class.get_ref())
-        {
-            self.add(class, &format!("there is no [rate_class.{}]", class.get_ref()));
-        }
-        if let Some(path) = &entry.health_path
-            && (!path.get_ref().starts_with('/')
-                || !path.get_ref().bytes().all(|byte| byte.is_ascii_graphic()))
-        {
-            self.add(path, "a health path is a path such as /health");
-        }
-        let text = |value: &Option<Spanned<String>>| value.as_ref().map(|text| text.get_ref().clone());
-        RouteSettings {
-            prefix: prefix.clone(),
-            upstreams,
-            auth: entry.auth,
-            strip_prefix: entry.strip_prefix,
-            timeout: self.seconds(entry.timeout_seconds.as_ref()),
-            pause: self
-                .seconds(entry.pause_seconds.as_ref())
-                .unwrap_or(Duration::from_secs(DEFAULT_PAUSE_SECONDS)),
-            body_timeout: self.seconds(entry.body_seconds.as_ref()),
-            max_body_bytes: self.number(entry.max_body_bytes.as_ref(), 0..1 << 50),
-            max_in_flight: self
-                .number(entry.max_in_flight.as_ref(), 1..1_000_000)
-                .and_then(|number| usize::try_from(number).ok()),
-            rate_class: text(&entry.rate_class),
-            health_path: text(&entry.health_path),
-        }
-    }
-
-    fn seconds(&mut self, value: Option<&Spanned<u64>>) -> Option<Duration> {
-        self.number(value, 1..MAX_SECONDS + 1).map(Duration::from_secs)
-    }
-
-    fn number(&mut self, value: Option<&Spanned<u64>>, allowed: Range<u64>) -> Option<u64> {
-        let value = value?;
-        if !allowed.contains(value.get_ref()) {
-            let (low, high) = (allowed.start, allowed.end - 1);
-            self.add(value, &format!("{} is not from {low} to {high}", value.get_ref()));
-        }
-        Some(*value.get_ref())
     }
 }
 
@@ -274,7 +220,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "routes.toml:2: a prefix is a path such as /app/, without a query\n\
-             routes.toml:5: \"a:2\" is not of the form http://host:port\n\
+             routes.toml:5: \"a:2\" is not of the form http://host:port or https://host:port\n\
              routes.toml:9: /api/auth/ is Gatehouse's own\n\
              routes.toml:10: a route needs an upstream\n\
              routes.toml:11: there is no [rate_class.none]\n\
@@ -282,6 +228,138 @@ mod tests {
              routes.toml:14: only a prefix that ends in / can be stripped\n\
              routes.toml:18: there are two routes for /a"
         );
+    }
+
+    #[test]
+    fn every_option_of_a_route_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let pem = folder.path().join("ca.pem");
+        let certified = rcgen::generate_simple_self_signed(["b".to_owned()]).unwrap();
+        let text = certified.cert.pem() + &certified.signing_key.serialize_pem();
+        std::fs::write(&pem, text).unwrap();
+        let pem = pem.display();
+        let file = parse(
+            "routes.toml",
+            &format!(
+                "[[route]]\nhost = \"*.Example.org\"\nprefix = \"/%61/caf\u{e9}/\"\nupstreams = [\"https://a\"]\n\
+                 upstream_tls = {{ ca_file = \"{pem}\", certificate_file = \"{pem}\", key_file = \"{pem}\", server_name = \"b\" }}\n\
+                 preserve_host = true\nallow = [\"10.0.0.0/8\", \"::1\"]\ndeny = [\"10.0.0.1\"]\nnear_spellings = \"open\"\n\
+                 request_headers = {{ set = {{ X-Tenant = \"a\" }}, remove = [\"Cookie\"] }}\n\
+                 response_headers = {{ set = {{ Cache-Control = \"no-store\" }}, remove = [\"Server\"] }}\n"
+            ),
+        )
+        .unwrap();
+        let [route] = file.routes.as_slice() else { panic!() };
+        assert_eq!(route.name(), "*.example.org/a/caf%C3%A9/");
+        assert!(route.preserve_host && route.near_spellings == NearSpellings::Open);
+        assert!(!route.addresses.allows("10.0.0.1".parse().unwrap()));
+        assert!(route.addresses.allows("::1".parse().unwrap()));
+        let tls = route.upstream_tls.as_ref().unwrap();
+        assert_eq!(tls.server_name.as_deref(), Some("b"));
+        assert!(tls.ca_file.is_some() && tls.client.is_some());
+        let (name, value) = route.headers.request_set.first().unwrap();
+        assert_eq!((name.as_str(), value.as_bytes()), ("x-tenant", b"a".as_slice()));
+        assert_eq!(route.headers.request_remove, ["cookie"]);
+        assert_eq!(route.headers.response_remove, ["server"]);
+        assert_eq!(route.headers.response_set.len(), 1);
+    }
+
+    #[test]
+    fn every_wrong_option_is_told_with_its_line() {
+        let error = parse(
+            "routes.toml",
+            "[[route]]\nprefix = \"/a\"\nupstreams = [\"http://a:1\"]\nhost = \"a:80\"\nallow = [\n \"10.0.0.0/33\",\n]\n\
+             request_headers = { set = { Host = \"a\" }, remove = [\"Connection\"] }\n\
+             response_headers = { set = { X-A = \"a\\nb\" } }\n\
+             upstream_tls = { ca_file = \"/no/such\", key_file = \"/no/key\", server_name = \"a b\" }\n",
+        )
+        .unwrap_err()
+        .to_string();
+        let lines: Vec<&str> = error.lines().collect();
+        for (line, reason) in lines.iter().zip([
+            "10: upstream_tls is for upstreams of https://, and there is none",
+            "10: /no/such cannot be read: ",
+            "10: /no/key cannot be read: ",
+            "10: certificate_file and key_file belong together",
+            "10: server_name is a name such as api.internal, or an address",
+            "4: a host is a name such as app.example.org or *.example.org",
+            "6: \"10.0.0.0/33\" is neither an address nor a network",
+            "8: host is kept with preserve_host = true, and no rule can change it",
+            "8: connection belongs to the connection, and no rule can change it",
+            "9: x-a cannot have this value",
+        ]) {
+            assert!(
+                line.starts_with(&format!("routes.toml:{reason}")),
+                "{line}\n{reason}"
+            );
+        }
+        assert_eq!(lines.len(), 10, "{error}");
+    }
+
+    #[test]
+    fn files_that_hold_no_certificate_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let pem = folder.path().join("ca.pem");
+        std::fs::write(&pem, "nothing").unwrap();
+        let text = format!(
+            "[[route]]\nprefix = \"/a\"\nupstreams = [\"https://a\"]\nupstream_tls = {{ ca_file = \"{}\" }}\n",
+            pem.display()
+        );
+        assert_eq!(
+            parse("routes.toml", &text).unwrap_err().to_string(),
+            "routes.toml:4: there is no authority to believe"
+        );
+    }
+
+    #[test]
+    fn one_host_has_one_route_for_a_prefix() {
+        let text = "[[route]]\nhost = \"a.example\"\nprefix = \"/%61\"\nupstreams = [\"http://a:1\"]\n\
+                    [[route]]\nprefix = \"/a\"\nupstreams = [\"http://a:1\"]\n";
+        assert_eq!(parse("routes.toml", text).unwrap().routes.len(), 2);
+        let same =
+            format!("{text}[[route]]\nhost = \"A.example\"\nprefix = \"/a\"\nupstreams = [\"http://a:1\"]\n");
+        assert_eq!(
+            parse("routes.toml", &same).unwrap_err().to_string(),
+            "routes.toml:10: there are two routes for a.example/a"
+        );
+    }
+
+    #[test]
+    fn two_routes_to_one_part_of_a_service_protect_it_alike() {
+        let text = |first: &str, second: &str| {
+            format!(
+                "[[route]]\nprefix = \"/admin/\"\nupstreams = [\"http://a:1\"]\nauth = \"required\"\n{first}\n\
+                 [[route]]\nprefix = \"/x/\"\nupstreams = [\"http://b:1\"]\n\
+                 [[route]]\n{second}\nupstreams = [\"http://b:1\", \"http://a:1\"]\n"
+            )
+        };
+        for prefix in ["/admin", "/Admin/", "/ADMIN"] {
+            assert_eq!(
+                parse("routes.toml", &text("", &format!("prefix = \"{prefix}\"")))
+                    .unwrap_err()
+                    .to_string(),
+                format!(
+                    "routes.toml:10: {prefix} leads to what /admin/ (line 2) protects: give both the same auth, allow \
+                     and deny, or write near_spellings = \"open\" there"
+                )
+            );
+        }
+        let stripped = text("strip_prefix = true", "prefix = \"/\"");
+        assert!(
+            parse("routes.toml", &stripped).is_err(),
+            "both are all of the service"
+        );
+        for (first, second) in [
+            ("near_spellings = \"open\"", "prefix = \"/admin\""),
+            ("", "auth = \"required\"\nprefix = \"/admin\""),
+            ("", "prefix = \"/\""),
+            ("", "prefix = \"/admin/open/\""),
+        ] {
+            assert!(
+                parse("routes.toml", &text(first, second)).is_ok(),
+                "{first} {second}"
+            );
+        }
     }
 
     #[test]

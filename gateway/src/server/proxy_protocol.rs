@@ -4,8 +4,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 const SIGNATURE_2: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// The longest line of version 1, its line break included.
@@ -15,7 +14,7 @@ const MAX_LINE_BYTES: usize = 107;
 ///
 /// # Errors
 /// When the connection does not begin with one.
-pub async fn read(socket: &mut TcpStream) -> io::Result<Option<IpAddr>> {
+pub async fn read(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<IpAddr>> {
     let mut start = [0; 12];
     socket.read_exact(&mut start).await?;
     if start == SIGNATURE_2 {
@@ -31,7 +30,7 @@ pub async fn read(socket: &mut TcpStream) -> io::Result<Option<IpAddr>> {
     parse_line(std::str::from_utf8(&line).map_err(|_| bad())?)
 }
 
-async fn read_block(socket: &mut TcpStream) -> io::Result<Option<IpAddr>> {
+async fn read_block(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<IpAddr>> {
     let (version, family) = (socket.read_u8().await?, socket.read_u8().await?);
     let mut block = vec![0; usize::from(socket.read_u16().await?)];
     socket.read_exact(&mut block).await?;

@@ -1,104 +1,133 @@
-//! One connection to an upstream: HTTP/1.1, one request at a time.
+//! One connection to an upstream: the bytes of HTTP/1.1, over TCP or TLS.
 
-use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use actix_http::{Method, StatusCode};
 use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 
-use super::url::UpstreamUrl;
-use crate::http1::request_head::{Search, find_end};
-use crate::http1::response_head::{self, AnswerHead, MAX_HEAD_BYTES};
-use crate::server::stream;
+use super::service::Upstream;
 
+/// How much is read at once. The space is on the stack, so that a connection without input holds none.
+const READ_BYTES: usize = 16 * 1024;
+
+/// A connection to an upstream. To be used again it must go through [`super::ReusableConnection`].
 #[derive(Debug)]
 pub struct UpstreamConnection {
-    pub socket: TcpStream,
+    io: Io,
     /// What has arrived and was not taken yet.
-    pub input: BytesMut,
+    pub(super) input: BytesMut,
 }
 
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectionError {
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    #[error("it closed the connection before its answer")]
-    Closed,
-    #[error("its answer has {0}")]
-    Malformed(&'static str),
+#[derive(Debug)]
+enum Io {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl UpstreamConnection {
     /// # Errors
-    /// When nobody is there, or nobody answers in time.
-    pub async fn connect(url: &UpstreamUrl, wait: Duration) -> io::Result<Self> {
-        let connect = TcpStream::connect(url.host_and_port());
-        let socket = timeout(wait, connect)
+    /// When nobody is there, nobody answers in time, or the other side does not prove who it is.
+    pub async fn connect(upstream: &Upstream, wait: Duration) -> io::Result<Self> {
+        timeout(wait, Self::connect_at_ease(upstream))
             .await
-            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no connection in time"))??;
+            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no connection in time"))?
+    }
+
+    async fn connect_at_ease(upstream: &Upstream) -> io::Result<Self> {
+        let tls = upstream.connector.tls()?;
+        let socket = TcpStream::connect(upstream.url.host_and_port()).await?;
         socket.set_nodelay(true)?;
+        let io = match tls {
+            None => Io::Plain(socket),
+            Some((connector, name)) => Io::Tls(Box::new(connector.connect(name, socket).await?)),
+        };
         Ok(Self {
-            socket,
+            io,
             input: BytesMut::new(),
         })
     }
 
     /// Whether an idle connection can be used: the other side has neither closed it nor sent anything.
-    pub fn is_alive(&self) -> bool {
-        let is_silent =
-            |result: io::Result<usize>| result.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
-        self.input.is_empty() && is_silent(self.socket.try_read(&mut [0]))
-    }
-
-    /// # Errors
-    /// When the other side is gone, or takes nothing for too long.
-    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        stream::write_all(&mut self.socket, bytes).await
-    }
-
-    /// The head of the final answer. `method` is of the request; a 101 is final.
-    ///
-    /// # Errors
-    /// When there is none that can be read.
-    pub async fn answer_head(&mut self, method: &Method) -> Result<AnswerHead, ConnectionError> {
-        loop {
-            let mut searched = 0;
-            let length = loop {
-                match find_end(&self.input, searched) {
-                    Ok(Search::Found(length)) => break length,
-                    Ok(Search::Partial(position)) if self.input.len() <= MAX_HEAD_BYTES => {
-                        searched = position;
-                    }
-                    Ok(Search::Partial(_)) => return Err(ConnectionError::Malformed("too large a head")),
-                    Err(_) => return Err(ConnectionError::Malformed("a bare line feed in its head")),
-                }
-                if self.fill().await? == 0 {
-                    return Err(ConnectionError::Closed);
-                }
-            };
-            let head = self.input.split_to(length).freeze();
-            let head = response_head::parse(&head, method).map_err(ConnectionError::Malformed)?;
-            if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
-                return Ok(head);
-            }
-        }
+    pub(super) fn is_alive(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.input.is_empty() && self.poll_fill(&mut cx).is_pending()
     }
 
     /// Reads more into `input`; 0 bytes are the end.
-    ///
-    /// # Errors
-    /// When the connection is broken.
-    pub async fn fill(&mut self) -> io::Result<usize> {
-        poll_fn(|cx| stream::poll_fill(&mut self.socket, &mut self.input, cx)).await
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
+        let mut piece = ReadBuf::uninit(&mut space);
+        ready!(self.io.poll_read_into(cx, &mut piece))?;
+        self.input.extend_from_slice(piece.filled());
+        Poll::Ready(Ok(piece.filled().len()))
     }
 
     /// Takes at most `limit` bytes of what has arrived.
-    pub fn take(&mut self, limit: u64) -> Bytes {
+    pub(super) fn take(&mut self, limit: u64) -> Bytes {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         self.input.split_to(limit.min(self.input.len())).freeze()
+    }
+}
+
+impl Io {
+    fn poll_read_into(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(socket) => Pin::new(socket).poll_read(cx, out),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, out),
+        }
+    }
+}
+
+/// Takes what has arrived first.
+impl AsyncRead for UpstreamConnection {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.input.is_empty() {
+            return this.io.poll_read_into(cx, out);
+        }
+        let length = out.remaining().min(this.input.len());
+        out.put_slice(&this.input.split_to(length));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for UpstreamConnection {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().io {
+            Io::Plain(socket) => Pin::new(socket).poll_write(cx, data),
+            Io::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, data),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().io {
+            Io::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
+            Io::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().io {
+            Io::Plain(_) => Poll::Ready(Ok(())),
+            Io::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().io {
+            Io::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Io::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+        }
     }
 }

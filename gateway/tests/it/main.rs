@@ -7,14 +7,22 @@
 
 mod bodies;
 mod budget;
+mod client_ends;
+mod command_line;
 mod cors;
+mod early_responses;
 mod edge_auth;
 mod failures;
 mod fake_identity;
+mod fault_upstream;
+mod forwarded_heads;
 mod framing;
 mod headers;
+mod http2_lifecycle;
 mod lifecycle;
+mod lifecycle_clients;
 mod paths;
+mod raw_http2;
 mod routes_file;
 mod streaming;
 mod support;

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// No test waits longer for anything.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A gateway on a free port, with the environment's defaults changed by `change`.
 pub async fn start_gateway(upstream: SocketAddr, change: impl FnOnce(&mut Settings)) -> Running {
@@ -224,8 +224,8 @@ impl Answer {
 
 /// A connection to the gateway on which a test writes bytes itself.
 pub struct Client {
-    socket: TcpStream,
-    input: Vec<u8>,
+    pub socket: TcpStream,
+    pub input: Vec<u8>,
 }
 
 impl Client {
@@ -268,7 +268,8 @@ impl Client {
             head,
             body: String::new(),
         };
-        if status == 100 {
+        // Interim responses; the protocol changes with 101.
+        if (100..200).contains(&status) && status != 101 {
             return Box::pin(self.answer_to(method)).await;
         }
         let length = answer

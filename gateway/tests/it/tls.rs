@@ -15,7 +15,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use crate::support::{Answer, Client, Echo, start_gateway};
 
 /// Writes a new certificate for `gate.example` and returns it.
-fn certificate(folder: &Path) -> (TlsFiles, CertificateDer<'static>) {
+pub fn certificate(folder: &Path) -> (TlsFiles, CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed(["gate.example".to_owned()]).unwrap();
     let files = TlsFiles {
         certificate: folder.join("cert.pem"),
@@ -26,7 +26,8 @@ fn certificate(folder: &Path) -> (TlsFiles, CertificateDer<'static>) {
     (files, made.cert.der().clone())
 }
 
-async fn connect(
+/// A TLS connection on which this protocol was agreed.
+pub async fn connect(
     gateway: &Running,
     trusted: &CertificateDer<'static>,
     protocol: &str,
@@ -57,6 +58,8 @@ async fn a_client_speaks_tls_and_services_are_told() {
     stream.read_to_string(&mut text).await.unwrap();
     assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
     assert!(text.contains(r#"["x-forwarded-proto","https"]"#), "{text}");
+    let stay = "strict-transport-security: max-age=15552000\r\n";
+    assert!(text.contains(stay), "browsers are told to stay with TLS: {text}");
 }
 
 #[actix_web::test]
@@ -92,7 +95,7 @@ async fn http_2_goes_by_the_same_rules() {
     actix_web::rt::spawn(async move { drop(connection.await) });
     let mut ask = async |method: &str, path: &str, headers: &[(&str, &str)], body: &'static [u8]| {
         let uri = format!("https://gate.example{path}");
-        let mut request = http::Request::builder().method(method).uri(uri);
+        let mut request = http_1::Request::builder().method(method).uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

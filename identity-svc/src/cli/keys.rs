@@ -1,4 +1,4 @@
-//! `keys list | rotate`.
+//! `keys list | rotate | init`.
 
 use std::io::Write;
 
@@ -6,6 +6,7 @@ use shared::clock::{Clock, to_ms};
 use shared::jwt::SigningAlgorithm;
 
 use super::CommandError;
+use super::encryption_keys::EncryptionKeysCommand;
 use crate::dates::iso_8601;
 use crate::settings::Settings;
 use crate::tokens::key_file::{self, StoredKey};
@@ -14,6 +15,8 @@ use crate::tokens::key_file::{self, StoredKey};
 pub enum KeysCommand {
     /// List the keys: which one signs, which ones still verify
     List,
+    /// Make what a first start needs and is not there: a signing key and an encryption key
+    Init,
     /// Make a new key. It is published at once, signs a little later, and nobody is logged out
     Rotate {
         /// Do nothing when there is a key of the algorithm already: for the first start of an installation
@@ -28,6 +31,11 @@ pub fn run(
     clock: &Clock,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
+    if matches!(command, KeysCommand::Init) {
+        run(&KeysCommand::Rotate { if_none: true }, settings, clock, out)?;
+        let rotate = EncryptionKeysCommand::Rotate { if_none: true };
+        return super::encryption_keys::run(&rotate, settings, clock, out);
+    }
     let tokens = &settings.tokens;
     if tokens.algorithm == SigningAlgorithm::HS256 && tokens.hs256_secret.is_some() {
         return match command {
@@ -41,7 +49,7 @@ pub fn run(
         KeysCommand::Rotate { if_none } if *if_none && has_key(&keys, tokens.algorithm) => {
             Ok(writeln!(out, "there is a key already")?)
         }
-        KeysCommand::Rotate { .. } => rotate(keys, settings, clock.now_ms(), out),
+        KeysCommand::Rotate { .. } | KeysCommand::Init => rotate(keys, settings, clock.now_ms(), out),
     }
 }
 

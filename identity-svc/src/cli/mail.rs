@@ -57,6 +57,9 @@ fn show(mail: &MailRow, out: &mut dyn Write) -> Result<(), CommandError> {
                 time(mail.due_at_ms)
             )
         }
+        "waiting" if mail.last_error.is_some() => {
+            format!("waiting until {}: {reason}", time(mail.due_at_ms))
+        }
         "waiting" => "waiting for the queue".to_owned(),
         "published" => format!("published {finished}, no word from the mailer yet"),
         "delivered" => format!("delivered {finished}{failed}"),

@@ -1,6 +1,7 @@
 //! The operator's commands, for what HTTP cannot do. They work on the database and the keys file themselves, beside
 //! a running server or without one.
 
+mod encryption_keys;
 mod keys;
 mod mail;
 mod migrate;
@@ -12,6 +13,7 @@ use shared::clock::Clock;
 
 use crate::db::OpenError;
 use crate::db::messages::AmbiguousName;
+use crate::encryption::key_file::EncryptionKeysError;
 use crate::settings::Settings;
 use crate::tokens::key_file::KeysError;
 
@@ -23,6 +25,9 @@ pub enum Command {
     /// List and rotate the keys that tokens are signed with
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// List and rotate the keys that waiting mail jobs are encrypted with
+    #[command(subcommand)]
+    EncryptionKeys(encryption_keys::EncryptionKeysCommand),
     /// Ask what became of mails
     #[command(subcommand)]
     Mail(mail::MailCommand),
@@ -45,6 +50,8 @@ pub enum CommandError {
         "there is no mail to {0} and no job of that name; finished ones are kept for a week, dead ones for a month"
     )]
     NoSuchMail(String),
+    #[error("cannot read the password hash: {0}")]
+    NoHash(String),
     #[error("this is no password hash that can be imported: {0}")]
     BadHash(String),
     #[error(transparent)]
@@ -53,6 +60,8 @@ pub enum CommandError {
     Database(#[from] diesel::result::Error),
     #[error(transparent)]
     Keys(#[from] KeysError),
+    #[error(transparent)]
+    EncryptionKeys(#[from] EncryptionKeysError),
     #[error("keys of {0} come from the settings, not from a file: change the secret there")]
     KeyFromSettings(&'static str),
     #[error("cannot write the answer: {0}")]
@@ -72,6 +81,7 @@ pub fn run(
     match command {
         Command::Users(command) => users::run(command, settings, clock, out),
         Command::Keys(command) => keys::run(command, settings, clock, out),
+        Command::EncryptionKeys(command) => encryption_keys::run(command, settings, clock, out),
         Command::Mail(command) => mail::run(command, settings, out),
         Command::Migrate { check } => migrate::run(*check, settings, out),
     }

@@ -1,6 +1,7 @@
 //! `users deactivate | activate | delete | set-hash | show | ambiguous`.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use shared::clock::Clock;
 use shared::secret::Secret;
@@ -24,11 +25,17 @@ pub enum UsersCommand {
     /// Delete an account; its tokens end at once
     Delete(Named),
     /// Set an account's password from a hash in one of Django's encodings, or `!` for none at all
+    ///
+    /// The hash is read from standard input or from a file: on the command line every user of the machine can see it.
     SetHash {
         #[command(flatten)]
         named: Named,
-        /// For example `pbkdf2_sha256$1000000$salt$hash`, in single quotes because of the dollar signs
-        encoded: String,
+        /// For tests and for `!`; for example 'pbkdf2_sha256$1000000$salt$hash', in single quotes
+        #[arg(conflicts_with = "file")]
+        encoded: Option<String>,
+        /// A file that holds the hash
+        #[arg(long)]
+        file: Option<PathBuf>,
     },
     /// Show what is known of an account, without its password hash
     Show(Named),
@@ -85,12 +92,14 @@ pub fn run(
             )?;
             writeln!(out, "{} is deleted", user.username)?;
         }
-        UsersCommand::SetHash { named, encoded } => {
-            encoded::check_importable(encoded).map_err(|error| CommandError::BadHash(error.to_string()))?;
+        UsersCommand::SetHash { named, encoded, file } => {
+            let encoded = read_hash(encoded.as_deref(), file.as_deref())?;
+            encoded::check_importable(encoded.expose())
+                .map_err(|error| CommandError::BadHash(error.to_string()))?;
             let user = get_user(connection, named)?;
             let message = ImportPassword {
                 user_id: user.id,
-                encoded: Secret::new(encoded.clone()),
+                encoded,
                 now_ms,
             };
             write(connection, &message)?;
@@ -100,6 +109,24 @@ pub fn run(
         UsersCommand::Ambiguous => list_ambiguous(connection, out)?,
     }
     Ok(())
+}
+
+/// From the command line, from a file, or from standard input; one line break at the end does not count.
+fn read_hash(encoded: Option<&str>, file: Option<&Path>) -> Result<Secret<String>, CommandError> {
+    let text = match (encoded, file) {
+        (Some(encoded), _) => {
+            if !encoded.starts_with('!') {
+                log::warn!(
+                    "every user of the machine can see a hash on the command line: give it by --file or standard input"
+                );
+            }
+            Ok(encoded.to_owned())
+        }
+        (None, Some(file)) => std::fs::read_to_string(file),
+        (None, None) => std::io::read_to_string(std::io::stdin()),
+    };
+    let text = text.map_err(|error| CommandError::NoHash(error.to_string()))?;
+    Ok(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 /// The one account that is meant. A name that means two is refused: it may have been chosen to.

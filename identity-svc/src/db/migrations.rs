@@ -8,6 +8,7 @@ use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::connection::DbConnection;
+use super::email_keys;
 use super::url::{DatabaseUrl, OpenError};
 
 const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
@@ -59,14 +60,15 @@ impl DatabaseUrl {
         connection
             .lock_for_migration()
             .map_err(|error| self.failed(&error))?;
-        match self.compare(&mut connection) {
-            Ok(()) => return Ok(Vec::new()),
-            Err(OpenError::Behind { .. }) => {}
+        let applied = match self.compare(&mut connection) {
+            Ok(()) => Vec::new(),
+            Err(OpenError::Behind { .. }) => connection
+                .run_migrations()
+                .map_err(|error| self.failed(error.as_ref()))?,
             Err(error) => return Err(error),
-        }
-        connection
-            .run_migrations()
-            .map_err(|error| self.failed(error.as_ref()))
+        };
+        email_keys::bring_up_to_date(&mut connection).map_err(|error| self.failed(&error))?;
+        Ok(applied)
     }
 
     fn compare(&self, connection: &mut DbConnection) -> Result<(), OpenError> {

@@ -1,6 +1,7 @@
 //! The database: the handle, and what a unit of work is. Only this room knows diesel.
 
 pub mod connection;
+mod email_keys;
 mod executor;
 mod manager;
 pub mod messages;

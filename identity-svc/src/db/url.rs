@@ -6,6 +6,7 @@ use std::str::FromStr;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
+use shared::private_file;
 use shared::secret::{Secret, without_password};
 
 use super::connection::DbConnection;
@@ -33,7 +34,9 @@ impl FromStr for DatabaseUrl {
             };
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return if cfg!(feature = "postgres") {
+            return if !has_clear_authority(text) {
+                Err("in its user and password /, ?, # and @ must be written as %2F, %3F, %23 and %40")
+            } else if cfg!(feature = "postgres") {
                 Ok(Self::Postgres(Secret::new(text.to_owned())))
             } else {
                 Err("this program was built without PostgreSQL; build it with --features postgres")
@@ -43,15 +46,24 @@ impl FromStr for DatabaseUrl {
     }
 }
 
+/// Whether it is clear where the password ends: libpq would take the rest of another one for a port, a host or a database,
+/// and name it in its error.
+fn has_clear_authority(url: &str) -> bool {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, behind) = rest.split_at(end);
+    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    let is_cut_short =
+        !authority.contains('@') && behind.contains('@') && !port.bytes().all(|byte| byte.is_ascii_digit());
+    authority.matches('@').count() <= 1 && !is_cut_short
+}
+
 impl std::fmt::Display for DatabaseUrl {
     /// Without the password, wherever in the URL it stands.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            Self::Postgres(url) => {
-                let url = without_password(url.expose());
-                f.write_str(url.split_once('?').map_or(url.as_str(), |(before, _)| before))
-            }
+            Self::Postgres(url) => f.write_str(&without_password(url.expose())),
         }
     }
 }
@@ -110,12 +122,7 @@ impl DatabaseUrl {
 }
 
 fn connect_sqlite(path: &Path) -> Result<DbConnection, String> {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => {
-            std::fs::create_dir_all(parent).map_err(|error| error.to_string())?;
-        }
-        _ => {}
-    }
+    make_private(path).map_err(|error| error.to_string())?;
     let mut connection =
         SqliteConnection::establish(&path.to_string_lossy()).map_err(|error| error.to_string())?;
     // WAL: readers never wait for the writer. FULL: a 2xx answer survives a power cut.
@@ -126,6 +133,23 @@ fn connect_sqlite(path: &Path) -> Result<DbConnection, String> {
         )
         .map_err(|error| error.to_string())?;
     Ok(DbConnection::Sqlite(connection))
+}
+
+/// The database is for its owner alone. SQLite gives the journals beside it the rights that it has, so they only have to
+/// be looked at when an earlier release made them.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        private_file::create_folder(folder)?;
+    }
+    if private_file::create_empty(path)? {
+        return Ok(());
+    }
+    for ending in ["", "-wal", "-shm", "-journal"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(ending);
+        private_file::tighten(Path::new(&file));
+    }
+    Ok(())
 }
 
 #[cfg(feature = "postgres")]
@@ -246,6 +270,66 @@ mod tests {
         ));
         assert_eq!(url.to_string(), "postgres://ann:***@h:5/d");
         assert!(!format!("{url:?}").contains("hush"));
+    }
+
+    #[test]
+    fn a_sqlite_database_is_for_its_owner_alone_also_one_of_an_earlier_release() {
+        use std::fs;
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = std::env::temp_dir().join(shared::random::hex_128());
+        let url = DatabaseUrl::Sqlite(folder.join("inner/test.sqlite3"));
+        let modes = || {
+            let mut found: Vec<(String, u32)> = fs::read_dir(folder.join("inner"))
+                .unwrap()
+                .map(|entry| entry.unwrap())
+                .map(|entry| {
+                    let name = entry.file_name().into_string().unwrap();
+                    (name, entry.metadata().unwrap().permissions().mode() & 0o777)
+                })
+                .collect();
+            found.sort();
+            found
+        };
+        let mut connection = url.connect().unwrap();
+        let DbConnection::Sqlite(sqlite) = &mut connection else {
+            unreachable!()
+        };
+        sqlite.batch_execute("CREATE TABLE t (n INTEGER)").unwrap();
+        let private =
+            ["test.sqlite3", "test.sqlite3-shm", "test.sqlite3-wal"].map(|name| (name.to_owned(), 0o600));
+        assert_eq!(modes(), private);
+        let folder_mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(
+            (folder_mode(&folder), folder_mode(&folder.join("inner"))),
+            (0o700, 0o700)
+        );
+        for (name, _) in modes() {
+            let path = folder.join("inner").join(name);
+            fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        url.connect().unwrap();
+        assert_eq!(modes(), private);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn a_password_that_would_be_cut_in_pieces_is_refused_and_not_repeated() {
+        for bad in ["pa/ss", "pa?ss", "pa#ss", "pa@ss"] {
+            let error = format!("postgres://ann:{bad}@h:5/d")
+                .parse::<DatabaseUrl>()
+                .unwrap_err();
+            assert!(error.contains("%2F") && !error.contains(bad), "{error}");
+        }
+        for good in [
+            "postgres://ann:pa%2Fss@h:5/d",
+            "postgres://h:5,i:6/d?options=a@b",
+            "postgres:///d?host=/run/postgresql&sslrootcert=a@b",
+            "postgres://ann@h/d",
+        ] {
+            assert!(good.parse::<DatabaseUrl>().is_ok(), "{good}");
+        }
     }
 
     #[test]

@@ -23,6 +23,13 @@ pub fn is_valid(username: &str) -> bool {
         })
 }
 
+/// Whether a mail program may make a link of it: `evil.example`, `ann@evil.example`. Names of an import may have more
+/// characters than [`is_valid`] lets through.
+pub fn looks_like_link(username: &str) -> bool {
+    let compatible = ComposingNormalizer::new_nfkc().normalize(username);
+    compatible.contains(['.', '\u{3002}', '@', ':', '/', '\\', '\u{2044}', '\u{2215}'])
+}
+
 /// What is unique of a username: two names are the same when their keys are. Compatible forms (`ﬁ` and `fi`, full
 /// width) and letters' case do not count. Taken of any text; the key of a key is itself.
 ///
@@ -48,6 +55,25 @@ pub fn is_another_address(username: &str, own_email_key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_of_which_a_mail_program_may_make_a_link_looks_like_one() {
+        for name in [
+            "www.evil.example",
+            "evil.com/win",
+            "http://evil.example",
+            "ann@evil.example",
+            "evil\u{ff0e}com",
+            "evil\u{3002}com",
+            "evil\u{2024}com",
+            "mailto:ann",
+        ] {
+            assert!(looks_like_link(name), "{name:?}");
+        }
+        for name in ["ann", "Ann_Lee-1+2", "юзер", "用户"] {
+            assert!(!looks_like_link(name), "{name:?}");
+        }
+    }
 
     #[test]
     fn letters_digits_and_five_signs_are_a_username() {

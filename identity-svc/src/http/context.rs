@@ -52,7 +52,7 @@ impl Context {
     pub fn new_session(&self, state: &AppState, now_ms: i64) -> NewSession {
         NewSession {
             sid: shared::random::hex_128(),
-            expires_at_ms: state.tokens.session_end_ms(now_ms),
+            expires_at_ms: state.tokens.session_end_ms(now_ms, now_ms),
             user_agent: self.user_agent.clone(),
             address: self.client_address.clone(),
         }
@@ -68,6 +68,7 @@ impl Context {
             created_at_ms: now_ms,
             job_id: shared::random::hex_128(),
             mails_per_hour: settings.mails_per_hour,
+            encryption: state.encryption.clone(),
         })
     }
 
@@ -86,6 +87,7 @@ impl Context {
             self.language.tag(),
             request_id,
             now_ms,
+            state.encryption.clone(),
         )
     }
 }

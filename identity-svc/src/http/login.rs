@@ -14,6 +14,7 @@ use crate::domain::email_address;
 use crate::domain::field_errors::NON_FIELD;
 use crate::domain::texts::Text;
 use crate::settings::EmailVerification;
+use crate::tokens::SessionRef;
 
 pub struct LoginRequest {
     username: String,
@@ -143,7 +144,9 @@ async fn open_session(
     if state.db.call(message).await? == OpenedSession::Refused {
         return Err(ApiError::field(NON_FIELD, Text::LoginFailed));
     }
-    let tokens = state.tokens.issue_pair(user.id, &sid, 0, &Map::new(), now_ms)?;
+    let tokens = state
+        .tokens
+        .issue_pair(user.id, SessionRef::new(&sid, now_ms), 0, &Map::new(), now_ms)?;
     Ok(json(StatusCode::OK, &LoginResponse::new(tokens, user)))
 }
 

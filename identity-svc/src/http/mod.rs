@@ -6,6 +6,7 @@ mod context;
 mod error;
 mod fields;
 mod gate;
+mod gateway_check;
 mod internal;
 mod login;
 mod login_attempts;
@@ -28,7 +29,7 @@ mod user;
 mod well_known;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
@@ -48,6 +49,7 @@ pub use registration::RegisterRequest;
 pub use registration_verify_email::{VerifyEmailRequest, confirm_email};
 pub use respond::respond;
 pub use responses::{EXAMPLE_TOKEN, Example, LoginResponse, UserDetails};
+pub use session_check::live_times;
 pub use sessions::SessionsResponse;
 pub use sessions_delete::is_session_id;
 pub use token_refresh::{TokenRefreshRequest, TokenRefreshResponse};
@@ -56,6 +58,7 @@ pub use user::{UserRequest, WholeUserRequest};
 
 use crate::db::Db;
 use crate::domain::languages::Catalogue;
+use crate::encryption::Encryption;
 use crate::passwords::Passwords;
 use crate::settings::Settings;
 use crate::tokens::Tokens;
@@ -66,11 +69,14 @@ pub struct AppState {
     pub db: Db,
     pub passwords: Passwords,
     pub tokens: Tokens,
+    pub encryption: Encryption,
     pub clock: Clock,
     pub settings: Arc<Settings>,
     pub texts: Arc<Catalogue>,
     /// A stop is near: gateways are told to send nothing new here.
     pub is_draining: Arc<AtomicBool>,
+    /// When a request without the gateway's secret was last told in the log (Unix milliseconds).
+    pub stranger_told_at_ms: AtomicI64,
 }
 
 /// All routes of the API.

@@ -16,6 +16,7 @@ use crate::domain::password_rules::{self, UserAttributes};
 use crate::domain::texts::Text;
 use crate::domain::{email_address, username};
 use crate::settings::EmailVerification;
+use crate::tokens::SessionRef;
 use crate::tokens::one_time::Purpose;
 
 pub struct RegisterRequest {
@@ -75,7 +76,7 @@ pub async fn registration(
         uid: random::base64url_128(),
         username_key: username::key(&request.username),
         username: request.username,
-        email: email_address::key(&request.email),
+        email: request.email.to_lowercase(),
         password,
     };
     let mail = context.new_mail(&state, Purpose::VerifyEmail, now_ms);
@@ -97,7 +98,9 @@ pub async fn registration(
         let detail = Detail::with_status(&state, &context, &Text::VerificationSent, StatusCode::CREATED);
         return Ok(detail.respond_to(&http_request));
     };
-    let tokens = state.tokens.issue_pair(user.id, &sid, 0, &Map::new(), now_ms)?;
+    let tokens = state
+        .tokens
+        .issue_pair(user.id, SessionRef::new(&sid, now_ms), 0, &Map::new(), now_ms)?;
     Ok(json(StatusCode::CREATED, &LoginResponse::new(tokens, user)))
 }
 

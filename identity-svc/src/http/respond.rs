@@ -9,10 +9,11 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, web};
 use shared::headers;
+use shared::logging::{self, LogContext};
 
-use super::AppState;
 use super::context::Context;
 use super::error::ApiError;
+use super::{AppState, gateway_check};
 
 pub async fn respond(
     request: ServiceRequest,
@@ -25,7 +26,14 @@ pub async fn respond(
     let context = Context::read(request.headers(), peer, &state);
     request.extensions_mut().insert(context.clone());
     // Refusals of handlers and extractors are responses already.
-    let response = next.call(request).await?.map_into_boxed_body();
+    let ids = LogContext::of_request(context.request_id.as_str());
+    let handle = async {
+        match gateway_check::is_from_gateway(request.headers(), &state) {
+            true => Ok::<_, Error>(next.call(request).await?.map_into_boxed_body()),
+            false => Ok(request.into_response(gateway_check::refuse(peer, &state))),
+        }
+    };
+    let response = logging::with_context(ids, handle).await?;
     let mut response = with_error_body(response, &state, &context);
     add_headers(&mut response, &context);
     if state.is_draining.load(Relaxed) {

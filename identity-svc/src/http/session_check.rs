@@ -3,7 +3,7 @@
 use shared::jwt::{Claims, TokenError};
 
 use super::{ApiError, AppState};
-use crate::db::messages::{FindSession, FindUser, SessionState, is_in_grace};
+use crate::db::messages::{FindSession, FindUser, LiveTimes, SessionState, is_in_grace};
 
 /// A live session that a refresh token points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,7 @@ pub struct LiveSession {
     pub user_id: i64,
     /// The generation that the token has.
     pub generation: i64,
+    pub created_at_ms: i64,
     pub last_used_at_ms: Option<i64>,
 }
 
@@ -62,17 +63,34 @@ pub async fn check_refresh(
     if generation > current {
         return invalid;
     }
-    let is_in_grace = is_in_grace(rotated_at_ms, state.settings.rotation_grace, state.clock.now_ms());
+    let limits = state.tokens.limits();
+    let used_at_ms = found.last_used_at_ms.unwrap_or(found.created_at_ms);
+    let now_ms = state.clock.now_ms();
+    if found.created_at_ms <= limits.opened_after_ms(now_ms) || used_at_ms <= limits.used_after_ms(now_ms) {
+        return Ok(Err(Refusal::Token(TokenError::Expired)));
+    }
+    let is_in_grace = is_in_grace(rotated_at_ms, state.settings.rotation_grace, now_ms);
     let is_good = generation == current || (generation.saturating_add(1) == current && is_in_grace);
     Ok(if is_good {
         Ok(LiveSession {
             user_id,
             generation,
+            created_at_ms: found.created_at_ms,
             last_used_at_ms: found.last_used_at_ms,
         })
     } else {
         Err(Refusal::Reused)
     })
+}
+
+/// What a session must not have reached to be listed.
+pub fn live_times(state: &AppState) -> LiveTimes {
+    let (limits, now_ms) = (state.tokens.limits(), state.clock.now_ms());
+    LiveTimes {
+        now_ms,
+        opened_after_ms: limits.opened_after_ms(now_ms),
+        used_after_ms: limits.used_after_ms(now_ms),
+    }
 }
 
 /// The account's number.

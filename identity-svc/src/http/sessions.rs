@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::bearer::CurrentUser;
 use super::responses::{Example, json};
+use super::session_check::live_times;
 use super::{ApiError, AppState, Context};
 use crate::dates::iso_8601;
 use crate::db::messages::{FindOwnSessions, OwnSession};
@@ -68,7 +69,7 @@ pub async fn sessions(
     let message = FindOwnSessions {
         user_id: current.user.id,
         asking_sid: current.sid.clone(),
-        now_ms: state.clock.now_ms(),
+        times: live_times(&state),
     };
     let found = state.db.call(message).await?;
     let details = |session: OwnSession| SessionDetails {

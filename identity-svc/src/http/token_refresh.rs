@@ -15,7 +15,7 @@ use crate::db::messages::{
     NoteUse, RevokeSession, RotateSession, RotatedSession, Successor, UseLegacyToken, UsedLegacyToken,
 };
 use crate::domain::texts::Text;
-use crate::tokens::{IssuedToken, TokenPair};
+use crate::tokens::{IssuedToken, SessionRef, TokenPair};
 
 pub struct TokenRefreshRequest {
     /// `None`: missing, which is a 401 here.
@@ -79,9 +79,10 @@ pub async fn token_refresh(
     };
     if !state.settings.rotate_refresh_tokens {
         note_use(&state, &context, session, &sid, now_ms).await;
+        let issued_for = SessionRef::new(&sid, session.created_at_ms);
         let access = state
             .tokens
-            .issue_access(session.user_id, &sid, &claims.additional, now_ms)?;
+            .issue_access(session.user_id, issued_for, &claims.additional, now_ms)?;
         return Ok(answer(access, None));
     }
     let pair = rotate(&state, &context, session, sid, &claims).await?;
@@ -90,11 +91,11 @@ pub async fn token_refresh(
 
 /// A rotation notes it by itself. The note is for the owner's list alone: without it, the refresh is as good.
 async fn note_use(state: &AppState, context: &Context, session: LiveSession, sid: &str, now_ms: i64) {
-    if !NoteUse::is_due(session.last_used_at_ms, now_ms) {
+    let note = NoteUse::new(sid, state.tokens.limits().idle, now_ms);
+    if !note.is_due(session.last_used_at_ms) {
         return;
     }
-    let sid = sid.to_owned();
-    if let Err(error) = state.db.call(NoteUse { sid, now_ms }).await {
+    if let Err(error) = state.db.call(note).await {
         log::warn!(request_id:% = context.request_id; "the use of a session was not noted: {error}");
     }
 }
@@ -110,15 +111,20 @@ async fn rotate(
     let message = RotateSession {
         sid: sid.clone(),
         generation: session.generation,
-        expires_at_ms: state.tokens.session_end_ms(now_ms),
+        expires_at_ms: state.tokens.session_end_ms(session.created_at_ms, now_ms),
         grace: state.settings.rotation_grace,
         now_ms,
     };
     match state.db.call(message).await? {
         RotatedSession::To { generation } => {
-            Ok(state
-                .tokens
-                .issue_pair(session.user_id, &sid, generation, &claims.additional, now_ms)?)
+            let issued_for = SessionRef::new(&sid, session.created_at_ms);
+            Ok(state.tokens.issue_pair(
+                session.user_id,
+                issued_for,
+                generation,
+                &claims.additional,
+                now_ms,
+            )?)
         }
         RotatedSession::Revoked => Err(ApiError::token_refused(TokenError::Blacklisted)),
         RotatedSession::Reused => Err(report_reuse(context, &sid)),
@@ -180,7 +186,9 @@ async fn open_in_place_of(
         UsedLegacyToken::NoAccount => return Err(no_account()),
     }
     let carried = state.tokens.carried_over(claims.additional);
-    let pair = state.tokens.issue_pair(user_id, &sid, 0, &carried, now_ms)?;
+    let pair = state
+        .tokens
+        .issue_pair(user_id, SessionRef::new(&sid, now_ms), 0, &carried, now_ms)?;
     Ok(answer(pair.access, Some(pair.refresh)))
 }
 

@@ -1,16 +1,30 @@
 //! Writes down what became of published jobs: many in one update.
 
+use std::time::Duration;
+
 use shared::clock::to_ms;
 use shared::queue::PublishError;
 
-use crate::db::messages::{ClaimedJob, MarkDead, MarkRetry, MarkSent, ReleaseClaims};
+use crate::db::messages::{ClaimedJob, MarkDead, MarkRetry, MarkSent, MarkUnreadable, ReleaseClaims};
 use crate::db::{Db, DbError};
 
 /// A job whose publish has ended.
 pub struct Ended {
     pub job: ClaimedJob,
-    pub outcome: Result<(), PublishError>,
+    pub outcome: Result<(), NotSent>,
 }
+
+/// Why a job is not on its way.
+pub enum NotSent {
+    Queue(PublishError),
+    /// Its payload cannot be decrypted now.
+    Unreadable {
+        reason: String,
+    },
+}
+
+/// When a job that cannot be decrypted is looked at again.
+const UNREADABLE_RETRY: Duration = Duration::from_secs(60);
 
 /// `is_delivered`: the queue takes a job when its mail is out.
 ///
@@ -21,8 +35,8 @@ pub async fn write_down(db: &Db, ended: &[Ended], is_delivered: bool, now_ms: i6
     for Ended { job, outcome } in ended {
         match outcome {
             Ok(()) => sent.push(job.id),
-            Err(PublishError::Unavailable(_)) => released.push(job.id),
-            Err(PublishError::Retry { after, reason }) => {
+            Err(NotSent::Queue(PublishError::Unavailable(_))) => released.push(job.id),
+            Err(NotSent::Queue(PublishError::Retry { after, reason })) => {
                 let due_at_ms = now_ms.saturating_add(to_ms(*after));
                 db.call(MarkRetry {
                     id: job.id,
@@ -31,7 +45,15 @@ pub async fn write_down(db: &Db, ended: &[Ended], is_delivered: bool, now_ms: i6
                 })
                 .await?;
             }
-            Err(PublishError::Dead { reason }) => {
+            Err(NotSent::Unreadable { reason }) => {
+                db.call(MarkUnreadable {
+                    id: job.id,
+                    due_at_ms: now_ms.saturating_add(to_ms(UNREADABLE_RETRY)),
+                    reason: reason.clone(),
+                })
+                .await?;
+            }
+            Err(NotSent::Queue(PublishError::Dead { reason })) => {
                 log::error!(job_id = job.job_id.as_str(); "a mail was given up: {reason}");
                 db.call(MarkDead {
                     id: job.id,

@@ -8,6 +8,7 @@ pub struct RelayMetrics {
     published: AtomicU64,
     confirmed: AtomicU64,
     failed: AtomicU64,
+    unreadable: AtomicU64,
 }
 
 impl RelayMetrics {
@@ -24,6 +25,15 @@ impl RelayMetrics {
     /// Jobs that it has not: it was away, or refused.
     pub fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Jobs that could not be decrypted, and are kept; each time they were looked at.
+    pub fn unreadable(&self) -> u64 {
+        self.unreadable.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_unreadable(&self) {
+        self.unreadable.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn count_published(&self) {

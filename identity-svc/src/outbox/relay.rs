@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
+use shared::backoff::Backoff;
 use shared::clock::{Clock, to_ms};
 use shared::queue::{Message, PublishError, Publisher};
 use shared::shutdown::Shutdown;
@@ -19,10 +20,11 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-use super::bookkeeping::{Ended, release, write_down};
+use super::bookkeeping::{Ended, NotSent, release, write_down};
 use super::metrics::RelayMetrics;
 use crate::db::messages::{ClaimOutboxBatch, ClaimedJob, HasDueJob};
 use crate::db::{Db, DbError};
+use crate::encryption::{Encryption, EncryptionError, Place};
 
 /// How many jobs are taken at once, and for how long they are the relay's.
 #[derive(Clone, Copy, Debug)]
@@ -38,10 +40,13 @@ pub struct RelaySettings {
 
 /// Looks at the table at least this often: another process may have written to it.
 const POLL: Duration = Duration::from_secs(1);
-const FIRST_BACKOFF: Duration = Duration::from_millis(500);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
+const FIRST_WAIT: Duration = Duration::from_millis(400);
+const LONGEST_WAIT: Duration = Duration::from_secs(8);
 /// How long a stop waits for what is in flight.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How many reasons for jobs that cannot be decrypted are remembered.
+const MOST_REASONS: usize = 100;
 
 pub struct OutboxRelay {
     work: Option<Relay>,
@@ -53,6 +58,7 @@ impl OutboxRelay {
     pub fn start(
         db: Db,
         publisher: Publisher,
+        encryption: Encryption,
         clock: Clock,
         settings: RelaySettings,
         metrics: Arc<RelayMetrics>,
@@ -62,6 +68,7 @@ impl OutboxRelay {
         let relay = Relay {
             db,
             publisher,
+            encryption,
             clock,
             settings,
             metrics,
@@ -76,7 +83,9 @@ impl OutboxRelay {
             wake_at: Instant::now() + POLL,
             is_backing_off: false,
             is_database_away: false,
-            failure_count: 0,
+            has_failed: false,
+            backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
+            unreadable: HashSet::new(),
         };
         Actor::start(Self {
             work: Some(relay),
@@ -123,6 +132,7 @@ struct Claim {
 struct Relay {
     db: Db,
     publisher: Publisher,
+    encryption: Encryption,
     clock: Clock,
     settings: RelaySettings,
     metrics: Arc<RelayMetrics>,
@@ -142,8 +152,11 @@ struct Relay {
     is_backing_off: bool,
     /// Nothing is marked until the end of the back-off.
     is_database_away: bool,
-    /// Failures in a row.
-    failure_count: u32,
+    /// Since the last job that was taken.
+    has_failed: bool,
+    backoff: Backoff,
+    /// What was said already of jobs that cannot be decrypted.
+    unreadable: HashSet<EncryptionError>,
 }
 
 impl Relay {
@@ -242,19 +255,39 @@ impl Relay {
         while self.in_flight.len() < self.settings.in_flight
             && let Some(job) = self.claimed_ahead.pop_front()
         {
+            let place = Place::outbox_payload(&job.job_id);
+            let body = match self.encryption.decrypt(place, &job.payload) {
+                Ok(body) => body,
+                Err(error) => {
+                    self.set_aside(job, error);
+                    continue;
+                }
+            };
             self.claimed.insert(job.id);
             self.metrics.count_published();
             let publisher = self.publisher.clone();
             self.in_flight.spawn_local(async move {
                 let message = Message {
                     job_id: job.job_id.clone(),
-                    body: job.payload.clone().into_bytes(),
+                    body: body.into_bytes(),
                     failed_attempts: u32::try_from(job.failed_attempts).unwrap_or(0),
                 };
-                let outcome = publisher.publish(message).await;
+                let outcome = publisher.publish(message).await.map_err(NotSent::Queue);
                 Ended { job, outcome }
             });
         }
+    }
+
+    /// Keeps a job that cannot be decrypted, for when its key is there again. One log line for each reason, however many
+    /// jobs there are.
+    fn set_aside(&mut self, job: ClaimedJob, error: EncryptionError) {
+        self.metrics.count_unreadable();
+        let reason = error.to_string();
+        if self.unreadable.len() < MOST_REASONS && self.unreadable.insert(error) {
+            log::error!(job_id = job.job_id.as_str(); "a mail job is kept and not sent: {reason}");
+        }
+        let outcome = Err(NotSent::Unreadable { reason });
+        self.ended.push(Ended { job, outcome });
     }
 
     fn take(&mut self, ended: Result<Ended, JoinError>) {
@@ -267,16 +300,17 @@ impl Relay {
         self.metrics.count_end(ended.outcome.is_ok());
         match &ended.outcome {
             Ok(()) => {
-                if self.failure_count > 0 {
+                if self.has_failed {
                     log::info!("mail jobs leave again");
+                    self.has_failed = false;
+                    self.backoff.reset();
                 }
-                self.failure_count = 0;
             }
-            Err(PublishError::Unavailable(reason)) => {
+            Err(NotSent::Queue(PublishError::Unavailable(reason))) => {
                 self.look = Some(Look::Claim);
                 self.back_off("cannot publish mail jobs", &reason.clone());
             }
-            Err(PublishError::Retry { .. } | PublishError::Dead { .. }) => {}
+            Err(_) => {}
         }
         self.ended.push(ended);
     }
@@ -285,17 +319,15 @@ impl Relay {
         if self.is_backing_off {
             return;
         }
-        let jitter = Duration::from_millis(shared::random::below(250));
-        let doubled = FIRST_BACKOFF.saturating_mul(2_u32.saturating_pow(self.failure_count));
-        let pause = doubled.min(LONGEST_BACKOFF) + jitter;
-        self.failure_count = self.failure_count.saturating_add(1);
+        let pause = self.backoff.wait();
+        self.has_failed = true;
         log::warn!("{what}, trying again in {} ms: {reason}", pause.as_millis());
         self.is_backing_off = true;
         // Their claims might end before it does, and another relay would have taken them.
         let unused = std::mem::take(&mut self.claimed_ahead);
         self.ended.extend(unused.into_iter().map(|job| Ended {
             job,
-            outcome: Err(PublishError::Unavailable(String::new())),
+            outcome: Err(NotSent::Queue(PublishError::Unavailable(String::new()))),
         }));
         self.wake_at = Instant::now() + pause;
     }

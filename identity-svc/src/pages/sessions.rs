@@ -16,7 +16,7 @@ use crate::db::messages::{
 use crate::domain::device;
 use crate::domain::field_errors::{FieldErrors, NON_FIELD};
 use crate::http::{
-    ApiError, Body, FieldReader, RequestBody, check_credentials, is_session_id, settle_attempt,
+    ApiError, Body, FieldReader, RequestBody, check_credentials, is_session_id, live_times, settle_attempt,
 };
 use crate::tokens::PageProof;
 
@@ -161,7 +161,7 @@ async fn list(page: &Page, user: &User, proof: &str, done: Option<&str>) -> Resu
     let message = FindOwnSessions {
         user_id: user.id,
         asking_sid: None,
-        now_ms: page.state.clock.now_ms(),
+        times: live_times(&page.state),
     };
     let found = page.state.db.call(message).await?;
     let has_more = found.len() > MAX_SHOWN;

@@ -6,9 +6,8 @@
 //! ```
 //! `private_key` is PKCS#8 as PEM; for HS256 it is the secret itself.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use aws_lc_rs::encoding::AsDer;
@@ -18,7 +17,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use shared::jwt::SigningAlgorithm;
-use shared::random;
+use shared::{private_file, random};
 
 #[derive(Clone, Serialize, Deserialize)]
 pub struct StoredKey {
@@ -68,6 +67,7 @@ pub fn load(path: &Path) -> Result<Vec<StoredKey>, KeysError> {
             });
         }
     };
+    private_file::tighten(path);
     let file: KeyFile = serde_json::from_slice(&text).map_err(|error| KeysError::Damaged {
         path: path.display().to_string(),
         // Not the error's own text, which may quote the file.
@@ -84,28 +84,7 @@ pub fn save(path: &Path, keys: &[StoredKey]) -> Result<(), KeysError> {
     };
     let json =
         serde_json::to_vec_pretty(&KeyFile { keys: keys.to_vec() }).map_err(|error| failed(error.into()))?;
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(failed)?;
-    let temporary = path.with_extension(format!("{}.tmp", random::hex_128()));
-    let write = || {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        file.write_all(&json)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        File::open(folder)?.sync_all()
-    };
-    write().map_err(|error| {
-        // Whatever went wrong is reported; a temporary file that cannot be removed either adds nothing.
-        let _ = fs::remove_file(&temporary);
-        failed(error)
-    })
+    private_file::replace(path, &json).map_err(failed)
 }
 
 /// Makes a key with a random name.

@@ -6,7 +6,7 @@ use aws_lc_rs::hmac;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use serde_json::{Value, json};
-use shared::jwt::{SigningAlgorithm, VerifyingKey, VerifyingKeys};
+use shared::jwt::{SigningAlgorithm, TokenNames, VerifyingKey, VerifyingKeys};
 use shared::secret::Secret;
 
 use super::key_file::{KeysError, StoredKey};
@@ -35,6 +35,7 @@ pub struct KeyRing {
     verifying: VerifyingKeys,
     verifying_with_legacy: VerifyingKeys,
     legacy_until_ms: i64,
+    secret_kids: Vec<String>,
     jwks: Value,
 }
 
@@ -48,6 +49,7 @@ impl KeyRing {
         hs256_secret: Option<&Secret<String>>,
         legacy: Option<&LegacyKey>,
         algorithm: SigningAlgorithm,
+        names: &TokenNames,
         path: &Path,
     ) -> Result<Self, KeysError> {
         let mut keys: Vec<SigningKey> = Vec::new();
@@ -58,6 +60,7 @@ impl KeyRing {
             keys.push(from_secret(secret)?);
         }
         let mut verifying = VerifyingKeys::default();
+        verifying.demand(names.clone());
         let mut published: Vec<Value> = Vec::new();
         for key in &keys {
             let (verifying_key, jwk) = public_half(key, path)?;
@@ -72,6 +75,11 @@ impl KeyRing {
                 key,
             });
         }
+        let secret_kids = keys
+            .iter()
+            .filter(|key| key.algorithm == SigningAlgorithm::HS256)
+            .map(|key| key.kid.clone())
+            .collect();
         let mut signing: Vec<SigningKey> = keys
             .into_iter()
             .filter(|key| key.algorithm == algorithm)
@@ -89,6 +97,7 @@ impl KeyRing {
             verifying,
             verifying_with_legacy,
             legacy_until_ms,
+            secret_kids,
             jwks: json!({ "keys": published }),
         })
     }
@@ -105,6 +114,14 @@ impl KeyRing {
         } else {
             &self.verifying
         }
+    }
+
+    /// The keys that are shared secrets, by name; `None` is one whose tokens name no key. What they signed, nobody but this
+    /// service can check.
+    pub fn secret_keys(&self, now_ms: i64) -> Vec<Option<String>> {
+        let named = self.secret_kids.iter().cloned().map(Some);
+        let unnamed = (now_ms < self.legacy_until_ms).then_some(None);
+        named.chain(unnamed).collect()
     }
 
     /// The public keys (RFC 7517 section 5); a shared secret is not among them.

@@ -8,4 +8,4 @@ pub mod shared_secret;
 mod signer;
 
 pub use page_proof::PageProof;
-pub use signer::{IssuedToken, TokenPair, TokenSettings, Tokens};
+pub use signer::{IssuedToken, SessionLimits, SessionRef, TokenPair, TokenSettings, Tokens};

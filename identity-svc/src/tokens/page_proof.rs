@@ -84,6 +84,8 @@ mod tests {
 
     use super::*;
     use crate::tokens::TokenSettings;
+    use crate::tokens::{SessionLimits, SessionRef};
+    use shared::jwt::TokenNames;
 
     const NOW_MS: i64 = 1_800_000_000_000;
     const PROOF: PageProof = PageProof {
@@ -101,6 +103,8 @@ mod tests {
             create_keys: true,
             hs256_secret: None,
             legacy: None,
+            names: TokenNames::default(),
+            limits: SessionLimits::default(),
         };
         test(&Tokens::start(settings, NOW_MS).unwrap());
         std::fs::remove_file(keys_file).unwrap();
@@ -158,7 +162,18 @@ mod tests {
                         assert_eq!(tokens.verify(&text, expected, NOW_MS), Err(TokenError::Invalid));
                     }
                 }
-                let pair = tokens.issue_pair(7, "s", 0, &Map::new(), NOW_MS).unwrap();
+                let pair = tokens
+                    .issue_pair(
+                        7,
+                        SessionRef {
+                            sid: "s",
+                            created_at_ms: NOW_MS,
+                        },
+                        0,
+                        &Map::new(),
+                        NOW_MS,
+                    )
+                    .unwrap();
                 for token in [pair.access.text, pair.refresh.text] {
                     assert_eq!(tokens.verify_page_proof(&token, NOW_MS), None);
                     let tail = token.split_once('.').unwrap().1;

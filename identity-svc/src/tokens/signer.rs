@@ -9,7 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::crypto;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use shared::jwt::{Claims, SigningAlgorithm, TokenError, TokenType};
+use shared::clock::to_ms;
+use shared::jwt::{Claims, SigningAlgorithm, TokenError, TokenNames, TokenType};
 use shared::random;
 use shared::secret::Secret;
 
@@ -27,6 +28,47 @@ pub struct TokenSettings {
     pub create_keys: bool,
     pub hs256_secret: Option<Secret<String>>,
     pub legacy: Option<LegacyKey>,
+    pub names: TokenNames,
+    pub limits: SessionLimits,
+}
+
+/// How long a session may last, beside the life of its refresh token. `None`: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// From the login on, however often it is refreshed.
+    pub longest: Option<Duration>,
+    /// Without a refresh.
+    pub idle: Option<Duration>,
+}
+
+impl SessionLimits {
+    /// Sessions opened before this are over (Unix milliseconds).
+    pub fn opened_after_ms(self, now_ms: i64) -> i64 {
+        before(self.longest, now_ms)
+    }
+
+    /// Sessions used last before this are over (Unix milliseconds).
+    pub fn used_after_ms(self, now_ms: i64) -> i64 {
+        before(self.idle, now_ms)
+    }
+}
+
+fn before(limit: Option<Duration>, now_ms: i64) -> i64 {
+    limit.map_or(i64::MIN, |limit| now_ms.saturating_sub(to_ms(limit)))
+}
+
+/// The session that tokens are issued for.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionRef<'a> {
+    pub sid: &'a str,
+    /// When it was opened (Unix milliseconds): no token outlives its longest life from then on.
+    pub created_at_ms: i64,
+}
+
+impl<'a> SessionRef<'a> {
+    pub fn new(sid: &'a str, created_at_ms: i64) -> Self {
+        Self { sid, created_at_ms }
+    }
 }
 
 /// A token and when it ends.
@@ -107,6 +149,11 @@ impl Tokens {
         self.ring().jwks().clone()
     }
 
+    /// See [`KeyRing::secret_keys`].
+    pub fn secret_keys(&self, now_ms: i64) -> Vec<Option<String>> {
+        self.ring().secret_keys(now_ms)
+    }
+
     pub fn refresh_lifetime(&self) -> Duration {
         self.settings.refresh_lifetime
     }
@@ -119,8 +166,19 @@ impl Tokens {
     }
 
     /// When a session that is opened or rotated now ends (Unix milliseconds).
-    pub fn session_end_ms(&self, now_ms: i64) -> i64 {
-        now_ms.saturating_add(shared::clock::to_ms(self.settings.refresh_lifetime))
+    pub fn session_end_ms(&self, created_at_ms: i64, now_ms: i64) -> i64 {
+        let end_ms = now_ms.saturating_add(to_ms(self.settings.refresh_lifetime));
+        end_ms.min(self.last_end_ms(created_at_ms))
+    }
+
+    /// When the longest life of a session ends (Unix milliseconds).
+    fn last_end_ms(&self, created_at_ms: i64) -> i64 {
+        let longest = self.settings.limits.longest;
+        longest.map_or(i64::MAX, |longest| created_at_ms.saturating_add(to_ms(longest)))
+    }
+
+    pub fn limits(&self) -> SessionLimits {
+        self.settings.limits
     }
 
     /// See [`shared::jwt::VerifyingKeys::verify`].
@@ -145,11 +203,11 @@ impl Tokens {
     pub fn issue_access(
         &self,
         user_id: i64,
-        sid: &str,
+        session: SessionRef<'_>,
         additional: &Map<String, Value>,
         now_ms: i64,
     ) -> Result<IssuedToken, KeysError> {
-        self.issue(TokenType::Access, user_id, sid, None, additional, now_ms)
+        self.issue(TokenType::Access, user_id, session, None, additional, now_ms)
     }
 
     /// An access token and the refresh token of this generation of the session.
@@ -159,16 +217,16 @@ impl Tokens {
     pub fn issue_pair(
         &self,
         user_id: i64,
-        sid: &str,
+        session: SessionRef<'_>,
         generation: i64,
         additional: &Map<String, Value>,
         now_ms: i64,
     ) -> Result<TokenPair, KeysError> {
-        let access = self.issue_access(user_id, sid, additional, now_ms)?;
+        let access = self.issue_access(user_id, session, additional, now_ms)?;
         let refresh = self.issue(
             TokenType::Refresh,
             user_id,
-            sid,
+            session,
             Some(generation),
             additional,
             now_ms,
@@ -180,7 +238,7 @@ impl Tokens {
         &self,
         token_type: TokenType,
         user_id: i64,
-        sid: &str,
+        session: SessionRef<'_>,
         generation: Option<i64>,
         additional: &Map<String, Value>,
         now_ms: i64,
@@ -190,7 +248,11 @@ impl Tokens {
             TokenType::Refresh => self.settings.refresh_lifetime,
         };
         let iat = now_ms.div_euclid(1000);
-        let exp = iat.saturating_add(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX));
+        let exp = iat
+            .saturating_add(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX))
+            .min(self.last_end_ms(session.created_at_ms).div_euclid(1000));
+        let mut additional = additional.clone();
+        self.settings.names.write(&mut additional);
         let claims = Claims {
             token_type: Some(token_type.as_str().to_owned()),
             exp: Some(exp),
@@ -198,9 +260,9 @@ impl Tokens {
             nbf: None,
             jti: Some(random::hex_128()),
             user_id: Some(user_id.to_string()),
-            sid: Some(sid.to_owned()),
+            sid: Some(session.sid.to_owned()),
             generation,
-            additional: additional.clone(),
+            additional,
         };
         let text = self.sign(&claims, now_ms)?;
         Ok(IssuedToken { text, exp })
@@ -252,6 +314,7 @@ fn load(settings: &TokenSettings, now_ms: i64) -> Result<Loaded, KeysError> {
         hs256_secret,
         settings.legacy.as_ref(),
         settings.algorithm,
+        &settings.names,
         path,
     )?;
     Ok(Loaded {
@@ -273,10 +336,32 @@ mod tests {
             create_keys: true,
             hs256_secret: None,
             legacy: None,
+            names: TokenNames::default(),
+            limits: SessionLimits::default(),
         }
     }
 
     const NOW_MS: i64 = 1_800_000_000_000;
+    const SESSION: SessionRef<'_> = SessionRef {
+        sid: "s",
+        created_at_ms: NOW_MS,
+    };
+
+    #[test]
+    fn no_token_outlives_the_longest_life_of_its_session() {
+        let mut settings = settings(SigningAlgorithm::EdDSA);
+        settings.limits.longest = Some(Duration::from_secs(3600));
+        let tokens = Tokens::start(settings.clone(), NOW_MS).unwrap();
+        let pair = tokens.issue_pair(7, SESSION, 0, &Map::new(), NOW_MS).unwrap();
+        let end = NOW_MS / 1000 + 3600;
+        assert_eq!((pair.access.exp, pair.refresh.exp), (NOW_MS / 1000 + 300, end));
+        let late = tokens
+            .issue_access(7, SESSION, &Map::new(), NOW_MS + 3_500_000)
+            .unwrap();
+        assert_eq!(late.exp, end);
+        assert_eq!(tokens.session_end_ms(NOW_MS, NOW_MS + 5000), end * 1000);
+        std::fs::remove_file(&settings.keys_file).unwrap();
+    }
 
     #[test]
     fn every_algorithm_issues_what_it_verifies() {
@@ -288,7 +373,7 @@ mod tests {
         ] {
             let settings = settings(algorithm);
             let tokens = Tokens::start(settings.clone(), NOW_MS).unwrap();
-            let pair = tokens.issue_pair(7, "s", 3, &Map::new(), NOW_MS).unwrap();
+            let pair = tokens.issue_pair(7, SESSION, 3, &Map::new(), NOW_MS).unwrap();
             let claims = tokens
                 .verify(&pair.refresh.text, Some(TokenType::Refresh), NOW_MS)
                 .unwrap();
@@ -316,10 +401,30 @@ mod tests {
     }
 
     #[test]
+    fn gateways_are_told_which_keys_are_secrets_and_until_when() {
+        let mut settings = settings(SigningAlgorithm::EdDSA);
+        let secret = || shared::secret::Secret::new("a secret of at least thirty-two bytes".to_owned());
+        let tokens = Tokens::start(settings.clone(), NOW_MS).unwrap();
+        assert_eq!(tokens.secret_keys(NOW_MS), []);
+        settings.hs256_secret = Some(secret());
+        settings.legacy = Some(LegacyKey {
+            secret: secret(),
+            until_ms: NOW_MS + 1,
+            claims: Vec::new(),
+        });
+        let tokens = Tokens::start(settings.clone(), NOW_MS).unwrap();
+        let [Some(_), None] = tokens.secret_keys(NOW_MS)[..] else {
+            panic!("{:?}", tokens.secret_keys(NOW_MS))
+        };
+        assert_eq!(tokens.secret_keys(NOW_MS + 1).len(), 1, "its time is over");
+        std::fs::remove_file(&settings.keys_file).unwrap();
+    }
+
+    #[test]
     fn another_algorithm_is_a_rotation() {
         let before = settings(SigningAlgorithm::EdDSA);
         let old = Tokens::start(before.clone(), NOW_MS).unwrap();
-        let token = old.issue_access(7, "s", &Map::new(), NOW_MS).unwrap();
+        let token = old.issue_access(7, SESSION, &Map::new(), NOW_MS).unwrap();
         let after = TokenSettings {
             algorithm: SigningAlgorithm::ES256,
             ..before
@@ -335,7 +440,7 @@ mod tests {
         let settings = settings(SigningAlgorithm::EdDSA);
         let tokens = Tokens::start(settings.clone(), NOW_MS).unwrap();
         let kid = |tokens: &Tokens, now_ms| {
-            let token = tokens.issue_access(7, "s", &Map::new(), now_ms).unwrap();
+            let token = tokens.issue_access(7, SESSION, &Map::new(), now_ms).unwrap();
             shared::jwt::unverified_kid(&token.text).unwrap()
         };
         let first = kid(&tokens, NOW_MS);

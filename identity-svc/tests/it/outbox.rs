@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use identity_svc::db::Db;
 use identity_svc::db::messages::FindOutboxDepth;
+use identity_svc::encryption::Encryption;
 use identity_svc::outbox::{OutboxRelay, OutcomeRecorder, RelaySettings};
 use serde_json::json;
 use shared::clock::Clock;
@@ -154,7 +155,15 @@ async fn jobs_claimed_ahead_are_given_back_when_the_queue_fails(setup: Setup) {
     let (publisher, mut consumer) = in_process::channel();
     let (trigger, shutdown) = shared::shutdown::channel();
     let clock = Clock::fixed(START_MS);
-    let relay = OutboxRelay::start(db.clone(), publisher, clock, settings, Arc::default(), shutdown);
+    let relay = OutboxRelay::start(
+        db.clone(),
+        publisher,
+        Encryption::in_memory().unwrap(),
+        clock,
+        settings,
+        Arc::default(),
+        shutdown,
+    );
     let claimed = format!("SELECT count(*) FROM outbox WHERE due_at_ms > {START_MS}");
     let until_claimed = async |count: i64| {
         for _ in 0..1000 {

@@ -62,28 +62,28 @@ impl Pages {
             .last()
             .filter(|_| list.has_older)
             .map(|mail| mail.file.as_str());
-        let facts = context! { mails => mails, total => list.total, is_newest => is_newest, older => older, origin => origin };
-        self.page(StatusCode::OK, LIST, facts)
+        let arguments = context! { mails => mails, total => list.total, is_newest => is_newest, older => older, origin => origin };
+        self.page(StatusCode::OK, LIST, arguments)
     }
 
     /// One mail: its headers, its text with links to click, its HTML in a frame. What is no mail is shown as it is.
     pub fn mail(&self, mail: &StoredMail) -> HttpResponse {
         let file = mail.file.as_str();
         let Some(message) = mail.parsed() else {
-            let facts = context! {
+            let arguments = context! {
                 title => file,
                 file => file,
                 note => "This file is not readable as a mail. Here it is as it stands.",
                 text_title => "Content",
                 text => String::from_utf8_lossy(&mail.bytes).into_owned(),
             };
-            return self.page(StatusCode::OK, MAIL, facts);
+            return self.page(StatusCode::OK, MAIL, arguments);
         };
         let headers: Vec<Value> = folder::headers(&message)
             .into_iter()
             .map(|(name, value)| context! { name => name, value => value })
             .collect();
-        let facts = context! {
+        let arguments = context! {
             title => message.subject().unwrap_or("(no subject)"),
             file => file,
             headers => headers,
@@ -91,14 +91,14 @@ impl Pages {
             text => Value::from_safe_string(with_links(&message.body_text(0).unwrap_or_default())),
             has_html => mail.html().is_some(),
         };
-        self.page(StatusCode::OK, MAIL, facts)
+        self.page(StatusCode::OK, MAIL, arguments)
     }
 
     pub fn notice(&self, status: StatusCode, title: &str, note: &str) -> HttpResponse {
         self.page(status, MAIL, context! { title => title, note => note })
     }
 
-    fn page(&self, status: StatusCode, name: &str, facts: Value) -> HttpResponse {
+    fn page(&self, status: StatusCode, name: &str, arguments: Value) -> HttpResponse {
         let nonce = random::hex_128();
         let policy = format!(
             "default-src 'none'; style-src 'nonce-{nonce}'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -108,12 +108,12 @@ impl Pages {
         let filled = self
             .environment
             .get_template(name)
-            .and_then(|page| page.render(context! { ..common, ..facts }));
+            .and_then(|page| page.render(context! { ..common, ..arguments }));
         let body = filled.unwrap_or_else(|error| {
             log::error!("mailbox page: {error}");
             "The page could not be built; the log says why.".to_owned()
         });
-        answer(status, "text/html; charset=utf-8", &policy, body.into_bytes())
+        response(status, "text/html; charset=utf-8", &policy, body.into_bytes())
     }
 }
 
@@ -130,7 +130,7 @@ pub fn mails_own_html(html: &str) -> HttpResponse {
         }
         None => format!("{base}{html}"),
     };
-    answer(
+    response(
         StatusCode::OK,
         "text/html; charset=utf-8",
         POLICY,
@@ -139,7 +139,7 @@ pub fn mails_own_html(html: &str) -> HttpResponse {
 }
 
 pub fn source(mail: StoredMail) -> HttpResponse {
-    answer(
+    response(
         StatusCode::OK,
         "text/plain; charset=utf-8",
         "sandbox; default-src 'none'",
@@ -147,7 +147,7 @@ pub fn source(mail: StoredMail) -> HttpResponse {
     )
 }
 
-fn answer(status: StatusCode, content_type: &str, policy: &str, body: Vec<u8>) -> HttpResponse {
+fn response(status: StatusCode, content_type: &str, policy: &str, body: Vec<u8>) -> HttpResponse {
     HttpResponse::build(status)
         .content_type(content_type)
         .insert_header((CONTENT_SECURITY_POLICY, policy))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mailer_svc::dead::{self, Command, Which};
+use mailer_svc::dead_letters::{self, Command, Which};
 use mailer_svc::{Running, service};
 use shared::clock::Clock;
 use shared::email_job::EmailJob;
@@ -89,7 +89,7 @@ impl Post {
 
     async fn command(&self, command: Command) -> Result<String, String> {
         let mut out = Vec::new();
-        dead::run(&command, &self.url, &self.options, &self.clock, &mut out)
+        dead_letters::run(&command, &self.url, &self.options, &self.clock, &mut out)
             .await
             .map_err(|error| error.to_string())?;
         Ok(String::from_utf8(out).unwrap())

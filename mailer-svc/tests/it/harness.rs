@@ -88,14 +88,14 @@ impl Mailer {
 pub const FROM: (&str, &str) = ("GATEHOUSE_MAILER_FROM", "Gatehouse <no-reply@example.com>");
 
 pub fn verify_email(to: &str, language: &str) -> EmailJob {
-    job(Mail::VerifyEmailV1(facts(to, language)))
+    job(Mail::VerifyEmailV1(arguments(to, language)))
 }
 
 pub fn reset_password(to: &str, language: &str) -> EmailJob {
-    job(Mail::ResetPasswordV1(facts(to, language)))
+    job(Mail::ResetPasswordV1(arguments(to, language)))
 }
 
-pub fn facts(to: &str, language: &str) -> LinkMail {
+pub fn arguments(to: &str, language: &str) -> LinkMail {
     LinkMail {
         to: to.to_owned(),
         language: language.to_owned(),

@@ -4,9 +4,10 @@
 
 #[cfg(feature = "rabbitmq")]
 mod broker;
-mod consumer;
 mod files;
 mod harness;
+mod logging;
+mod mail_jobs;
 mod mailbox;
 mod smtp;
 mod smtp_server;

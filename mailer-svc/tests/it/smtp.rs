@@ -105,7 +105,11 @@ async fn a_451_is_one_retry_and_then_a_mail() {
 
     mailer.publish_again(&job, 1).await.unwrap();
     assert_eq!(server.mails().len(), 1);
-    assert_eq!(server.connections(), 1, "a refusal does not cost the connection");
+    assert_eq!(
+        server.connections(),
+        1,
+        "a rejection does not cost the connection"
+    );
 }
 
 #[actix_web::test]
@@ -169,7 +173,7 @@ async fn a_server_that_is_away_or_silent_is_a_retry() {
 }
 
 #[actix_web::test]
-async fn a_password_is_sent_and_its_refusal_is_a_retry() {
+async fn a_password_is_sent_and_its_rejection_is_a_retry() {
     let server = SmtpServer::start();
     server.offer("AUTH PLAIN LOGIN");
     let url = format!("smtp://ann%40example.org@{}", server.address);
@@ -189,7 +193,7 @@ async fn a_password_is_sent_and_its_refusal_is_a_retry() {
         ["AUTH PLAIN AGFubkBleGFtcGxlLm9yZwBodXNoOmh1c2g="]
     );
 
-    server.answer_auth_with("535 5.7.8 bad credentials for ann@example.org");
+    server.reply_to_auth_with("535 5.7.8 bad credentials for ann@example.org");
     let mailer = try_start(&pairs).await.unwrap();
     let (_, reason) = retry(mailer.publish(&verify_email("ann@example.org", "en")).await);
     assert_eq!(

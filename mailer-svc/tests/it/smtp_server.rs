@@ -89,7 +89,7 @@ impl SmtpServer {
         self
     }
 
-    pub fn answer_auth_with(&self, reply: &'static str) -> &Self {
+    pub fn reply_to_auth_with(&self, reply: &'static str) -> &Self {
         self.lock().auth_reply = reply;
         self
     }

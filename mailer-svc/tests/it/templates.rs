@@ -2,13 +2,13 @@
 
 use shared::email_job::{Link, Mail, NoticeMail};
 
-use crate::harness::{FROM, Mailer, TempDir, job, read, reset_password, try_start, verify_email};
+use crate::harness::{FROM, Mailer, TempDir, arguments, job, read, reset_password, try_start, verify_email};
 use crate::smtp_server::SmtpServer;
 
 const DURATIONS: &str =
     "seconds = { $count } s\nminutes = { $count } min\nhours = { $count } h\ndays = { $count } d\n";
 
-async fn refusal(files: &[(&str, &str)]) -> String {
+async fn start_error(files: &[(&str, &str)]) -> String {
     let (mails, dir) = (TempDir::new(), TempDir::new());
     for (name, content) in files {
         dir.write(name, content);
@@ -19,7 +19,7 @@ async fn refusal(files: &[(&str, &str)]) -> String {
         ("GATEHOUSE_MAILER_SENDER_URL", url.as_str()),
         ("GATEHOUSE_MAILER_TEMPLATES_DIR", templates),
     ];
-    let error = try_start(&pairs).await.err().expect("a refusal");
+    let error = try_start(&pairs).await.err().expect("an error");
     error.to_string().replace(templates, "DIR")
 }
 
@@ -78,10 +78,10 @@ async fn an_operators_template_replaces_one_part_and_a_language_may_be_added() {
 #[actix_web::test]
 async fn a_template_with_a_mistake_is_refused_with_file_line_and_reason() {
     assert_eq!(
-        refusal(&[("en/verify_email/body.txt", "Hello\n\n{{ link }}\n{% if %}\n")]).await,
+        start_error(&[("en/verify_email/body.txt", "Hello\n\n{{ link }}\n{% if %}\n")]).await,
         "DIR/en/verify_email/body.txt, line 4: syntax error: unexpected end of block"
     );
-    let misspelt = refusal(&[(
+    let misspelt = start_error(&[(
         "en/verify_email/body.html",
         "<a href=\"{{ link }}\">x</a>\n{{ usrname }}\n",
     )])
@@ -91,15 +91,15 @@ async fn a_template_with_a_mistake_is_refused_with_file_line_and_reason() {
         "{misspelt}"
     );
     assert_eq!(
-        refusal(&[("ru/reset_password/body.txt", "{{ username }}: {{ link }}\n")]).await,
+        start_error(&[("ru/reset_password/body.txt", "{{ username }}: {{ link }}\n")]).await,
         "DIR/ru/reset_password/body.txt, line 1: {{ link }} must stand alone on a line"
     );
     assert!(
-        refusal(&[("layout.html", "{{ link }}\n{{ lnk }}\n")])
+        start_error(&[("layout.html", "{{ link }}\n{{ lnk }}\n")])
             .await
             .starts_with("DIR/layout.html, line 2: undefined value")
     );
-    let durations = refusal(&[("en/durations.ftl", "seconds = { $count }\nminutes = {\n")]).await;
+    let durations = start_error(&[("en/durations.ftl", "seconds = { $count }\nminutes = {\n")]).await;
     assert!(
         durations.starts_with("DIR/en/durations.ftl, line "),
         "{durations}"
@@ -109,26 +109,26 @@ async fn a_template_with_a_mistake_is_refused_with_file_line_and_reason() {
 #[actix_web::test]
 async fn what_is_no_template_is_refused() {
     assert_eq!(
-        refusal(&[("en/verify_email/body.htm", "")]).await,
+        start_error(&[("en/verify_email/body.htm", "")]).await,
         "DIR/en/verify_email/body.htm is not a template: a mail consists of subject.txt, body.txt, body.html"
     );
     assert_eq!(
-        refusal(&[("en/welcome/body.txt", "")]).await,
+        start_error(&[("en/welcome/body.txt", "")]).await,
         "DIR/en/welcome is not a template: a language has durations.ftl and the folders password_changed, reset_password, verify_email"
     );
     assert!(
-        refusal(&[("README.md", "")])
+        start_error(&[("README.md", "")])
             .await
             .starts_with("DIR/README.md is not a template")
     );
-    let half = refusal(&[
+    let half = start_error(&[
         ("de/durations.ftl", DURATIONS),
         ("de/verify_email/subject.txt", "x"),
     ])
     .await;
     assert!(half.starts_with("de/verify_email/body.txt is missing"), "{half}");
     assert!(
-        refusal(&[("de/verify_email/subject.txt", "x")])
+        start_error(&[("de/verify_email/subject.txt", "x")])
             .await
             .starts_with("de/durations.ftl is missing")
     );
@@ -198,5 +198,36 @@ async fn a_changed_password_is_told_in_the_look_of_the_brand() {
         for forbidden in ["<img", "url(", "<link", "<script"] {
             assert!(!mail.html.contains(forbidden), "{forbidden}");
         }
+    }
+}
+
+#[actix_web::test]
+async fn a_mail_that_names_no_username_has_no_empty_place_for_it() {
+    let server = SmtpServer::start();
+    let mailer = Mailer::with_smtp(&server).await;
+    for language in ["en", "ru"] {
+        for username in ["", "ann_77"] {
+            let mut arguments = arguments("ann@example.org", language);
+            username.clone_into(&mut arguments.username);
+            mailer
+                .publish(&job(Mail::ResetPasswordV1(arguments)))
+                .await
+                .unwrap();
+        }
+    }
+    let mails: Vec<_> = server.mails().iter().map(|mail| read(&mail.data)).collect();
+    for (mail, words) in mails
+        .iter()
+        .zip(["username", "username", "пользователя", "пользователя"])
+    {
+        let is_named = mail.text.contains("ann_77");
+        assert_eq!(
+            (mail.text.contains(words), mail.html.contains(words)),
+            (is_named, is_named),
+            "{}",
+            mail.text
+        );
+        assert_eq!(mail.html.contains("ann_77"), is_named);
+        assert!(!mail.text.contains("\n\n\n"), "{}", mail.text);
     }
 }

@@ -57,7 +57,7 @@ pub enum DeclareError {
     )]
     Different { what: String, detail: String },
     #[error("may not declare {what}: {detail}; the user needs configure, write and read on ^mail(\\..*)?$")]
-    Refused { what: String, detail: String },
+    AccessRefused { what: String, detail: String },
     #[error("cannot declare {what}: {source}")]
     Failed { what: String, source: lapin::Error },
 }
@@ -187,7 +187,7 @@ fn not_declared(what: String, source: lapin::Error) -> DeclareError {
     let detail = error.get_message().to_string();
     match error.get_id() {
         PRECONDITION_FAILED => DeclareError::Different { what, detail },
-        ACCESS_REFUSED => DeclareError::Refused { what, detail },
+        ACCESS_REFUSED => DeclareError::AccessRefused { what, detail },
         _ => DeclareError::Failed { what, source },
     }
 }

@@ -4,9 +4,9 @@
 #![cfg(test)]
 
 mod broker;
+mod connection_errors;
 mod consuming;
 mod dead_letters;
 mod outcomes;
 mod proxy;
 mod publishing;
-mod refusals;

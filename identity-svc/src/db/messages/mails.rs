@@ -9,6 +9,7 @@ use crate::db::queries::one_time_secrets::{self, InsertSecret};
 use crate::db::queries::outbox::{self, InsertOutboxRow, OutboxState};
 use crate::db::queries::users::{self, User};
 use crate::db::{DbMessage, Mode};
+use crate::domain::username;
 use crate::mail_draft::{MailDraft, NoticeDraft};
 use crate::tokens::one_time::Purpose;
 
@@ -28,12 +29,19 @@ pub(super) fn insert_mail(connection: &mut DbConnection, mail: &MailDraft, user:
         expires_at_ms: mail.expires_at_ms(),
     };
     one_time_secrets::insert_secret(connection, &secret)?;
-    let job = mail.job(&user.email, &user.username, &user.uid);
-    let payload = job
-        .to_json()
+    let payload = mail
+        .payload(&user.email, shown_name(user), &user.uid)
         .map_err(|error| DieselError::SerializationError(Box::new(error)))?;
     let recipient = user.email_key.as_deref().unwrap_or_default();
     insert_outbox_row(connection, mail, recipient, &payload, OutboxState::Waiting)
+}
+
+/// An address that nobody has confirmed may be a stranger's: no link of the registrant's choice goes there.
+fn shown_name(user: &User) -> &str {
+    match user.is_email_verified || !username::looks_like_link(&user.username) {
+        true => &user.username,
+        false => "",
+    }
 }
 
 /// Tells the owner of an account that the password has changed, in the transaction of the change. An account without an
@@ -54,8 +62,7 @@ pub(super) fn insert_notice(
         }
     }
     let payload = notice
-        .job(&user.email, &user.username)
-        .to_json()
+        .payload(&user.email, &user.username)
         .map_err(|error| DieselError::SerializationError(Box::new(error)))?;
     let row = InsertOutboxRow {
         job_id: &notice.job_id,

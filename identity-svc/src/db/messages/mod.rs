@@ -15,7 +15,7 @@ mod revocations;
 mod sessions;
 
 pub use super::queries::outbox::{ClaimedJob, MailRow};
-pub use super::queries::sessions::OwnSession;
+pub use super::queries::sessions::{LiveTimes, OwnSession};
 pub use super::queries::users::User;
 pub use health::CheckDatabase;
 pub use janitor::{DeleteExpired, Deleted};
@@ -24,8 +24,9 @@ pub use login_attempts::{Attempt, GiveBackAttempt, LoginLimit, ReserveAttempt, S
 pub use mails::{ConfirmEmail, FindVerification, RequestMail, RequestedMail};
 pub use operator::{AmbiguousName, DeleteUser, FindAmbiguousNames, ImportPassword, SetActive};
 pub use outbox::{
-    ClaimOutboxBatch, FindMails, FindOutboxDepth, HasDueJob, MarkDead, MarkRetry, MarkSent, OutboxDepth,
-    RecordOutcomes, ReleaseAllClaims, ReleaseClaims,
+    ClaimOutboxBatch, CountPayloads, FindMails, FindOutboxDepth, HasDueJob, MarkDead, MarkRetry, MarkSent,
+    MarkUnreadable, OutboxDepth, ReEncryptOutbox, ReEncrypted, RecordOutcomes, ReleaseAllClaims,
+    ReleaseClaims,
 };
 pub use own_sessions::{EndOtherSessions, EndOwnSession, EndedOwn, FindOwnSessions, NoteUse};
 pub use passwords::{ChangePassword, FindReset, FoundReset, ResetPassword, ResetToken};

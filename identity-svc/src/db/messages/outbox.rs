@@ -5,7 +5,9 @@ use shared::mail_outcome::{MailOutcome, MailResult};
 
 use crate::db::connection::DbConnection;
 use crate::db::queries::outbox::{self, ClaimedJob, JobEnd, MailRow, OutboxState};
+use crate::db::queries::outbox_payloads;
 use crate::db::{DbMessage, Mode};
+use crate::encryption::{Encryption, Place};
 
 /// Claims due jobs: nobody else gets them until `claimed_until_ms`, and everybody may after it.
 #[derive(Clone, Debug)]
@@ -103,6 +105,23 @@ impl DbMessage for MarkRetry {
     }
 }
 
+/// A job that cannot be decrypted now, which is no failed attempt: due again at `due_at_ms`.
+#[derive(Clone, Debug)]
+pub struct MarkUnreadable {
+    pub id: i64,
+    pub due_at_ms: i64,
+    pub reason: String,
+}
+
+impl DbMessage for MarkUnreadable {
+    type Output = ();
+    const MODE: Mode = Mode::Write;
+
+    fn run(&self, connection: &mut DbConnection) -> QueryResult<()> {
+        outbox::update_postponed(connection, self.id, self.due_at_ms, &self.reason)
+    }
+}
+
 /// Claimed jobs that the queue could not take: due again at `due_at_ms`.
 #[derive(Clone, Debug)]
 pub struct ReleaseClaims {
@@ -181,6 +200,75 @@ impl DbMessage for RecordOutcomes {
             news_count += usize::from(outbox::update_ended(connection, &outcome.job_id, &end)?);
         }
         Ok(news_count)
+    }
+}
+
+/// Encrypts stored jobs again with the key that is used now, at most `limit` of those after the row `after_id`.
+#[derive(Clone, Debug)]
+pub struct ReEncryptOutbox {
+    pub encryption: Encryption,
+    pub after_id: i64,
+    pub limit: i64,
+    pub now_ms: i64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReEncrypted {
+    /// The last row looked at; `None`: there was none.
+    pub last_id: Option<i64>,
+    pub changed_count: usize,
+    /// Rows whose key is unknown, or that are damaged. They stay as they are.
+    pub unreadable_count: usize,
+}
+
+impl DbMessage for ReEncryptOutbox {
+    type Output = ReEncrypted;
+    const MODE: Mode = Mode::Write;
+
+    fn run(&self, connection: &mut DbConnection) -> QueryResult<ReEncrypted> {
+        let up_to_date = self.encryption.prefix_now(self.now_ms);
+        let mut done = ReEncrypted::default();
+        for row in outbox_payloads::find_payloads(connection, self.after_id, self.limit)? {
+            done.last_id = Some(row.id);
+            if up_to_date
+                .as_deref()
+                .is_some_and(|prefix| row.payload.starts_with(prefix))
+            {
+                continue;
+            }
+            let place = Place::outbox_payload(&row.job_id);
+            let Ok(text) = self.encryption.decrypt(place, &row.payload) else {
+                done.unreadable_count += 1;
+                continue;
+            };
+            let payload = self
+                .encryption
+                .encrypt(place, &text, self.now_ms)
+                .map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))?;
+            // A relay may have finished it meanwhile.
+            done.changed_count += usize::from(outbox_payloads::update_payload(
+                connection,
+                row.id,
+                &row.payload,
+                &payload,
+            )?);
+        }
+        Ok(done)
+    }
+}
+
+/// How many stored jobs begin with `prefix`: those of one encryption key.
+#[derive(Clone, Debug)]
+pub struct CountPayloads {
+    pub prefix: String,
+}
+
+impl DbMessage for CountPayloads {
+    type Output = i64;
+    const MODE: Mode = Mode::Read;
+
+    fn run(&self, connection: &mut DbConnection) -> QueryResult<i64> {
+        outbox_payloads::count_payloads(connection, &self.prefix)
     }
 }
 

@@ -1,9 +1,12 @@
 //! An account's sessions as its owner sees and ends them, and the note of their last use.
 
+use std::time::Duration;
+
 use diesel::QueryResult;
+use shared::clock::to_ms;
 
 use crate::db::connection::DbConnection;
-use crate::db::queries::sessions::{self, OwnSession};
+use crate::db::queries::sessions::{self, LiveTimes, OwnSession};
 use crate::db::queries::users;
 use crate::db::{DbMessage, Mode};
 
@@ -19,7 +22,7 @@ pub struct FindOwnSessions {
     pub user_id: i64,
     /// `None`: nobody's, as with a token of a former Django site.
     pub asking_sid: Option<String>,
-    pub now_ms: i64,
+    pub times: LiveTimes,
 }
 
 impl DbMessage for FindOwnSessions {
@@ -28,7 +31,7 @@ impl DbMessage for FindOwnSessions {
 
     fn run(&self, connection: &mut DbConnection) -> QueryResult<Vec<OwnSession>> {
         let first = self.asking_sid.as_deref().unwrap_or_default();
-        sessions::find_live_of(connection, self.user_id, first, self.now_ms, MAX_LISTED)
+        sessions::find_live_of(connection, self.user_id, first, self.times, MAX_LISTED)
     }
 }
 
@@ -36,13 +39,25 @@ impl DbMessage for FindOwnSessions {
 #[derive(Clone, Debug)]
 pub struct NoteUse {
     pub sid: String,
+    /// Not when one in so long before is noted.
+    pub every_ms: i64,
     pub now_ms: i64,
 }
 
 impl NoteUse {
+    /// Where sessions end when nobody uses them, it is noted often enough for that.
+    pub fn new(sid: &str, idle_limit: Option<Duration>, now_ms: i64) -> Self {
+        let every_ms = idle_limit.map_or(NOTE_EVERY_MS, |limit| NOTE_EVERY_MS.min(to_ms(limit) / 8));
+        Self {
+            sid: sid.to_owned(),
+            every_ms,
+            now_ms,
+        }
+    }
+
     /// Whether the use before is long enough ago.
-    pub fn is_due(last_used_at_ms: Option<i64>, now_ms: i64) -> bool {
-        last_used_at_ms.is_none_or(|last| now_ms.saturating_sub(last) >= NOTE_EVERY_MS)
+    pub fn is_due(&self, last_used_at_ms: Option<i64>) -> bool {
+        last_used_at_ms.is_none_or(|last| self.now_ms.saturating_sub(last) >= self.every_ms)
     }
 }
 
@@ -52,7 +67,7 @@ impl DbMessage for NoteUse {
     const MODE: Mode = Mode::Write;
 
     fn run(&self, connection: &mut DbConnection) -> QueryResult<bool> {
-        let unless_after_ms = self.now_ms.saturating_sub(NOTE_EVERY_MS);
+        let unless_after_ms = self.now_ms.saturating_sub(self.every_ms);
         sessions::update_last_used(connection, &self.sid, self.now_ms, unless_after_ms)
     }
 }

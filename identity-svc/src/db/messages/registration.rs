@@ -66,7 +66,7 @@ pub struct NewUser {
     pub uid: String,
     pub username: String,
     pub username_key: String,
-    /// Lower-case.
+    /// As written, in lower case.
     pub email: String,
     /// In Django's encoding.
     pub password: Secret<String>,
@@ -117,7 +117,8 @@ impl DbMessage for RegisterUser {
 
     fn run(&self, connection: &mut DbConnection) -> QueryResult<Registered> {
         let user = &self.user;
-        let taken = find_taken(connection, &user.username, &user.username_key, &user.email)?;
+        let email_key = email_address::key(&user.email);
+        let taken = find_taken(connection, &user.username, &user.username_key, &email_key)?;
         if taken.any() {
             return Ok(Registered::Taken(taken));
         }
@@ -126,7 +127,7 @@ impl DbMessage for RegisterUser {
             username: &user.username,
             username_key: &user.username_key,
             email: &user.email,
-            email_key: &user.email,
+            email_key: &email_key,
             is_email_verified: false,
             password: user.password.expose(),
             first_name: "",

@@ -31,6 +31,7 @@ pub struct FoundSession {
     /// `None`: the account is gone.
     pub user: Option<User>,
     pub state: SessionState,
+    pub created_at_ms: i64,
     /// `None`: not since the column exists.
     pub last_used_at_ms: Option<i64>,
 }
@@ -51,6 +52,7 @@ impl DbMessage for FindSession {
                     rotated_at_ms: session.rotated_at_ms,
                 },
             },
+            created_at_ms: session.created_at_ms,
             last_used_at_ms: session.last_used_at_ms,
         }))
     }

@@ -5,6 +5,7 @@ pub mod login_failures;
 pub mod mail_requests;
 pub mod one_time_secrets;
 pub mod outbox;
+pub mod outbox_payloads;
 pub mod sessions;
 #[cfg(feature = "postgres")]
 mod statement;

@@ -222,6 +222,22 @@ pub fn update_retry(connection: &mut DbConnection, id: i64, due_at_ms: i64, reas
         .map(drop)
 }
 
+/// Makes a waiting job due later, for a reason that is no failed attempt.
+pub fn update_postponed(
+    connection: &mut DbConnection,
+    id: i64,
+    due_at_ms: i64,
+    reason: &str,
+) -> QueryResult<()> {
+    diesel::update(outbox::table.filter(outbox::id.eq(id).and(is_waiting())))
+        .set((
+            outbox::due_at_ms.eq(due_at_ms),
+            outbox::last_error.eq(Some(reason)),
+        ))
+        .execute(connection)
+        .map(drop)
+}
+
 /// Gives claimed jobs back, due at `due_at_ms`: the queue is away, which is no fault of theirs.
 pub fn update_released(connection: &mut DbConnection, ids: &[i64], due_at_ms: i64) -> QueryResult<()> {
     match connection {

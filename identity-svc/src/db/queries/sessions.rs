@@ -17,6 +17,7 @@ pub struct Session {
     pub rotated_at_ms: Option<i64>,
     pub revoked_at_ms: Option<i64>,
     pub last_used_at_ms: Option<i64>,
+    pub created_at_ms: i64,
 }
 
 #[derive(Clone, Debug, Insertable)]
@@ -73,6 +74,7 @@ type SessionColumns = (
     sessions::rotated_at_ms,
     sessions::revoked_at_ms,
     sessions::last_used_at_ms,
+    sessions::created_at_ms,
 );
 
 fn session_columns() -> SessionColumns {
@@ -82,6 +84,7 @@ fn session_columns() -> SessionColumns {
         sessions::rotated_at_ms,
         sessions::revoked_at_ms,
         sessions::last_used_at_ms,
+        sessions::created_at_ms,
     )
 }
 
@@ -109,12 +112,20 @@ pub fn find_with_account(connection: &mut DbConnection, sid: &str) -> QueryResul
         .optional()
 }
 
+/// What a session must not have reached.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveTimes {
+    pub now_ms: i64,
+    pub opened_after_ms: i64,
+    pub used_after_ms: i64,
+}
+
 /// The live sessions of an account: `first`, then those used last. At most `limit`.
 pub fn find_live_of(
     connection: &mut DbConnection,
     user_id: i64,
     first: &str,
-    now_ms: i64,
+    times: LiveTimes,
     limit: i64,
 ) -> QueryResult<Vec<OwnSession>> {
     let last_used_at_ms = || coalesce(sessions::last_used_at_ms, sessions::created_at_ms);
@@ -123,7 +134,9 @@ pub fn find_live_of(
             sessions::user_id
                 .eq(user_id)
                 .and(sessions::revoked_at_ms.is_null())
-                .and(sessions::expires_at_ms.gt(now_ms)),
+                .and(sessions::expires_at_ms.gt(times.now_ms))
+                .and(sessions::created_at_ms.gt(times.opened_after_ms))
+                .and(last_used_at_ms().gt(times.used_after_ms)),
         )
         .order((
             sessions::sid.eq(first).desc(),

@@ -17,6 +17,7 @@ use identity_svc::db::messages::{
     NewSession, NewUser, RegisterUser, Registered, RequestMail, RequestedMail, User,
 };
 use identity_svc::db::{Db, DbMessage};
+use identity_svc::encryption::Encryption;
 use identity_svc::mail_draft::{LinkTemplate, MailDraft};
 use identity_svc::tokens::one_time::Purpose;
 use shared::request_id::RequestId;
@@ -47,7 +48,15 @@ fn mail(purpose: Purpose) -> MailDraft {
         Purpose::ResetPassword => ("https://app.test/{uid}/{token}", &["uid", "token"]),
     };
     let link = LinkTemplate::parse(text, names).unwrap();
-    MailDraft::new(purpose, link, 3600, "en", RequestId::random(), START_MS)
+    MailDraft::new(
+        purpose,
+        link,
+        3600,
+        "en",
+        RequestId::random(),
+        START_MS,
+        Encryption::in_memory().unwrap(),
+    )
 }
 
 fn registration(name: &str, email: &str) -> RegisterUser {

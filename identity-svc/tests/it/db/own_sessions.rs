@@ -1,7 +1,7 @@
 use futures_util::future::{join, join_all};
 use identity_svc::db::Db;
 use identity_svc::db::messages::{
-    EndOtherSessions, EndOwnSession, EndedOwn, FindOwnSessions, FindSession, NoteUse, OpenSession,
+    EndOtherSessions, EndOwnSession, EndedOwn, FindOwnSessions, FindSession, LiveTimes, NoteUse, OpenSession,
     OpenedSession, RevokeSession, SessionState, User,
 };
 
@@ -58,7 +58,11 @@ async fn live_sids(db: &Db, user: &User, asking: Option<&str>, now_ms: i64) -> V
     let message = FindOwnSessions {
         user_id: user.id,
         asking_sid: asking.map(str::to_owned),
-        now_ms,
+        times: LiveTimes {
+            now_ms,
+            opened_after_ms: i64::MIN,
+            used_after_ms: i64::MIN,
+        },
     };
     let found = db.call(message).await.unwrap();
     found.into_iter().map(|session| session.sid).collect()
@@ -97,14 +101,7 @@ async fn live_sessions_are_listed_with_the_asking_one_first(setup: Setup) {
     // Used again.
     let sid = first.clone();
     let later_ms = START_MS + 600_000;
-    assert_eq!(
-        db.call(NoteUse {
-            sid,
-            now_ms: later_ms
-        })
-        .await,
-        Ok(true)
-    );
+    assert_eq!(db.call(NoteUse::new(&sid, None, later_ms)).await, Ok(true));
     assert_eq!(
         live_sids(&db, &user, None, later_ms).await,
         [&first, "third", "second"]
@@ -193,12 +190,7 @@ async fn of_simultaneous_uses_one_is_noted(setup: Setup) {
     let (_, sid) = register(&db, "ann").await;
     let uses = |now_ms| {
         let sid = sid.clone();
-        (0..20)
-            .map(|_| NoteUse {
-                sid: sid.clone(),
-                now_ms,
-            })
-            .collect()
+        (0..20).map(|_| NoteUse::new(&sid, None, now_ms)).collect()
     };
     assert_eq!(count_of(&db, uses(START_MS + 599_999), |noted| *noted).await, 0);
     assert_eq!(count_of(&db, uses(START_MS + 600_000), |noted| *noted).await, 1);

@@ -4,6 +4,7 @@ use identity_svc::db::messages::{
     OpenedSession, RequestMail, RequestedMail, ResetPassword, SessionState, User,
 };
 use identity_svc::db::{Db, DbError};
+use identity_svc::encryption::Encryption;
 use identity_svc::mail_draft::{LinkTemplate, NoticeDraft};
 use identity_svc::tokens::one_time::Purpose;
 use shared::request_id::RequestId;
@@ -33,6 +34,7 @@ fn notice() -> NoticeDraft {
         created_at_ms: START_MS,
         job_id: shared::random::hex_128(),
         mails_per_hour: 3,
+        encryption: Encryption::in_memory().unwrap(),
     }
 }
 

@@ -50,7 +50,7 @@ async fn the_owner_is_told_in_a_mail(setup: Setup) {
     assert_eq!(mails.len(), 2, "after the verification mail");
     let told = app.mail_to("ann@example.org").await.mail;
     assert_eq!(told.template(), "password_changed");
-    assert_eq!(told.facts().link.expose(), "https://app.test/forgotten");
+    assert_eq!(told.arguments().link.expose(), "https://app.test/forgotten");
 
     let asked = app
         .post("password/reset/", json!({"email": "ann@example.org"}))
@@ -61,7 +61,7 @@ async fn the_owner_is_told_in_a_mail(setup: Setup) {
     assert_eq!(app.post_ru("password/reset/confirm/", reset).await.status, 200);
     let told = app.mail_to("ann@example.org").await.mail;
     assert_eq!(
-        (told.template(), told.facts().language),
+        (told.template(), told.arguments().language),
         ("password_changed", "ru")
     );
 }

@@ -7,6 +7,7 @@ use crate::support::{Setup, on_both_databases};
 
 on_both_databases!(
     only_an_active_account_gets_a_mail_and_nobody_learns_it,
+    a_mail_to_an_address_that_nobody_has_confirmed_carries_no_link_of_the_registrants_choice,
     what_is_no_address_is_refused,
     mails_to_one_address_are_limited_and_the_answer_stays,
     no_answer_is_early_enough_to_tell_an_account_from_none,
@@ -43,6 +44,31 @@ async fn only_an_active_account_gets_a_mail_and_nobody_learns_it(setup: Setup) {
     );
     let (uid, _) = app.reset_link("ann@example.org").await;
     assert_eq!(uid.len(), 22, "opaque, not the account's number");
+}
+
+async fn a_mail_to_an_address_that_nobody_has_confirmed_carries_no_link_of_the_registrants_choice(
+    setup: Setup,
+) {
+    let app = setup.spawn().await;
+    let named = async |email: &str| {
+        app.post(PATH, json!({ "email": email })).await;
+        app.mail_to(email).await.mail.arguments().username.to_owned()
+    };
+    for (name, email, shown) in [
+        ("ann-1", "a@example.org", "ann-1"),
+        ("www.evil.example", "b@example.org", ""),
+        ("bob@evil.example", "c@example.org", ""),
+    ] {
+        assert_eq!(app.try_register(name, email).await.status, 201, "{name}");
+        assert_eq!(named(email).await, shown, "{name}");
+    }
+    app.database
+        .execute("UPDATE users SET is_email_verified = true WHERE email = 'b@example.org'");
+    assert_eq!(
+        named("b@example.org").await,
+        "www.evil.example",
+        "the owner's own choice"
+    );
 }
 
 async fn what_is_no_address_is_refused(setup: Setup) {

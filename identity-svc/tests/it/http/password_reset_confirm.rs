@@ -113,7 +113,7 @@ async fn a_token_of_another_account_is_refused(setup: Setup) {
         .await
         .refuses("token", &["Invalid value"]);
     let key = app.mails().await;
-    let verification = key[0].mail.facts().link.expose();
+    let verification = key[0].mail.arguments().link.expose();
     let verification = verification.rsplit('/').next().unwrap();
     app.post(PATH, body(&ann, verification, NEW, NEW))
         .await

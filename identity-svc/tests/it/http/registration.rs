@@ -71,7 +71,10 @@ async fn the_mail_is_in_the_language_of_the_request(setup: Setup) {
         .post_ru("registration/", body("ann", "ann@example.org", PASSWORD))
         .await;
     assert_eq!(answer.status, 201);
-    assert_eq!(app.mail_to("ann@example.org").await.mail.facts().language, "ru");
+    assert_eq!(
+        app.mail_to("ann@example.org").await.mail.arguments().language,
+        "ru"
+    );
 }
 
 async fn all_field_errors_come_together(setup: Setup) {

@@ -28,7 +28,7 @@ async fn the_answer_tells_nothing_of_the_address(setup: Setup) {
     russian.is(200, json!({"detail": "ок"}));
     let mails = app.mails().await;
     assert_eq!(mails.len(), before + 1);
-    assert_eq!(mails[before].mail.facts().to, "ann@example.org");
+    assert_eq!(mails[before].mail.arguments().to, "ann@example.org");
 }
 
 async fn what_is_no_address_is_refused(setup: Setup) {

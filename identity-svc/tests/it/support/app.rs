@@ -50,6 +50,12 @@ impl Setup {
         self
     }
 
+    /// Sets a variable of any name.
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// The address has to be verified before the first login.
     pub fn mandatory(self) -> Self {
         self.with("EMAIL_VERIFICATION", "mandatory")
@@ -66,12 +72,14 @@ impl Setup {
 
     pub async fn spawn(self) -> TestApp {
         let keys = std::env::temp_dir().join(format!("gatehouse-{}.json", shared::random::hex_128()));
+        let encryption_keys = keys.with_extension("encryption.json");
         let defaults = [
             ("LISTEN", "127.0.0.1:0"),
             ("DATABASE_URL", &self.database.text),
             ("DATABASE_CONNECTIONS", "4"),
             ("QUEUE_URL", "memory:"),
             ("KEYS_FILE", &keys.to_string_lossy()),
+            ("ENCRYPTION_KEYS_FILE", &encryption_keys.to_string_lossy()),
             ("CREATE_KEYS", "on"),
             ("PASSWORD_CHANGED_MAIL", "on"),
             ("BCRYPT_COST", "4"),
@@ -143,7 +151,7 @@ impl TestApp {
     /// The latest mail to an address.
     pub async fn mail_to(&self, address: &str) -> EmailJob {
         let mails = self.mails().await;
-        let latest = mails.iter().rev().find(|job| job.mail.facts().to == address);
+        let latest = mails.iter().rev().find(|job| job.mail.arguments().to == address);
         latest.unwrap_or_else(|| panic!("no mail to {address}")).clone()
     }
 
@@ -151,7 +159,7 @@ impl TestApp {
     pub async fn verification_key(&self, address: &str) -> String {
         let job = self.mail_to(address).await;
         assert!(matches!(job.mail, Mail::VerifyEmailV1(_)), "{job:?}");
-        let link = job.mail.facts().link.expose();
+        let link = job.mail.arguments().link.expose();
         link.strip_prefix("https://app.test/confirm/").unwrap().to_owned()
     }
 
@@ -159,7 +167,7 @@ impl TestApp {
     pub async fn reset_link(&self, address: &str) -> (String, String) {
         let job = self.mail_to(address).await;
         assert!(matches!(job.mail, Mail::ResetPasswordV1(_)), "{job:?}");
-        let link = job.mail.facts().link.expose();
+        let link = job.mail.arguments().link.expose();
         let path = link.strip_prefix("https://app.test/reset/").unwrap();
         let (uid, token) = path.split_once('/').unwrap();
         (uid.to_owned(), token.to_owned())
@@ -188,15 +196,15 @@ impl TestApp {
         self.command(&["mail", "status", name])
     }
 
-    /// What a command of the operator says, or why it fails.
-    pub fn command(&self, words: &[&str]) -> Result<String, String> {
+    /// What an operator's command says, or why it fails.
+    pub fn command(&self, arguments: &[&str]) -> Result<String, String> {
         #[derive(clap::Parser)]
         struct Arguments {
             #[command(subcommand)]
             command: identity_svc::cli::Command,
         }
-        let words = ["identity-svc"].iter().chain(words);
-        let arguments = <Arguments as clap::Parser>::parse_from(words);
+        let arguments = std::iter::once(&"identity-svc").chain(arguments);
+        let arguments = <Arguments as clap::Parser>::parse_from(arguments);
         let mut out = Vec::new();
         identity_svc::cli::run(&arguments.command, &self.settings, &self.clock, &mut out)
             .map_err(|error| error.to_string())?;
@@ -219,6 +227,7 @@ impl Drop for Checks {
     fn drop(&mut self) {
         // Nothing else needs it, and a failed removal fails no test.
         let _ = std::fs::remove_file(&self.keys);
+        let _ = std::fs::remove_file(self.keys.with_extension("encryption.json"));
         if !std::thread::panicking() && !self.expects_dead.get() {
             let dead = self
                 .database

@@ -37,23 +37,23 @@ pub enum ConnectError {
 }
 
 /// An open connection. Dropping it cuts it.
-pub struct Open {
+pub struct OpenConnection {
     connection: Connection,
-    cord: Cord,
+    socket: SocketHandle,
 }
 
-impl fmt::Debug for Open {
+impl fmt::Debug for OpenConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Open")
+        f.write_str("OpenConnection")
     }
 }
 
 /// A second handle to the socket. The client library has one thread for each connection, which ends only with the
 /// socket: when a broker is frozen there is no other way to get rid of it.
 #[derive(Clone, Default)]
-struct Cord(Arc<Mutex<Option<std::net::TcpStream>>>);
+struct SocketHandle(Arc<Mutex<Option<std::net::TcpStream>>>);
 
-impl Cord {
+impl SocketHandle {
     fn hold(&self, socket: &impl AsFd) -> io::Result<()> {
         let second = std::net::TcpStream::from(socket.as_fd().try_clone_to_owned()?);
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(second);
@@ -69,29 +69,29 @@ impl Cord {
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.cord.cut();
+        self.socket.cut();
     }
 }
 
-/// Cuts the cord when an attempt is given up half-way.
-struct CutOnDrop(Option<Cord>);
+/// Cuts the socket when an attempt is given up half-way.
+struct CutOnDrop(Option<SocketHandle>);
 
 impl Drop for CutOnDrop {
     fn drop(&mut self) {
-        if let Some(cord) = self.0.take() {
-            cord.cut();
+        if let Some(socket) = self.0.take() {
+            socket.cut();
         }
     }
 }
 
-impl Open {
+impl OpenConnection {
     /// Connects. `name` is what the broker's management pages show.
     pub async fn connect(url: &BrokerUrl, name: &str) -> Result<Self, ConnectError> {
-        let mut attempt = CutOnDrop(Some(Cord::default()));
-        let cord = attempt.0.clone().unwrap_or_default();
-        let connecting = tokio::time::timeout(CONNECT_LIMIT, handshake(url, name, cord.clone())).await;
+        let mut attempt = CutOnDrop(Some(SocketHandle::default()));
+        let socket = attempt.0.clone().unwrap_or_default();
+        let connecting = tokio::time::timeout(CONNECT_LIMIT, handshake(url, name, socket.clone())).await;
         let broker = url.shown().to_owned();
         let connection = match connecting {
             Ok(Ok(connection)) => connection,
@@ -99,7 +99,7 @@ impl Open {
             Err(_) => return Err(ConnectError::Silent { broker }),
         };
         attempt.0 = None;
-        Ok(Self { connection, cord })
+        Ok(Self { connection, socket })
     }
 
     /// A channel, once the topology is there.
@@ -135,19 +135,19 @@ impl Open {
     }
 }
 
-async fn handshake(url: &BrokerUrl, name: &str, cord: Cord) -> Result<Connection, lapin::Error> {
+async fn handshake(url: &BrokerUrl, name: &str, socket: SocketHandle) -> Result<Connection, lapin::Error> {
     let runtime = lapin::runtime::default_runtime()?;
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     Connection::connector(
-        url.uri().clone(),
+        url.uri(),
         runtime,
         async move |uri, runtime| {
             let address = runtime.to_socket_addrs((uri.authority.host.clone(), uri.authority.port));
             let stream = AsyncTcpStream::connect(&runtime, address).await?;
-            if let AsyncTcpStream::Plain(socket) = &stream {
-                cord.hold(socket.get_ref())?;
+            if let AsyncTcpStream::Plain(plain) = &stream {
+                socket.hold(plain.get_ref())?;
                 // Confirms are small and waited for.
-                socket.get_ref().set_nodelay(true)?;
+                plain.get_ref().set_nodelay(true)?;
             }
             let stream = match uri.scheme {
                 AMQPScheme::AMQP => stream,

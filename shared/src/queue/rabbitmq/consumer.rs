@@ -32,12 +32,12 @@ const TROUBLE_PAUSE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Consumer {
     subscription: Subscription,
-    desk: Arc<Desk>,
+    context: Arc<DeliveryContext>,
 }
 
 /// What every delivery needs for its end.
 #[derive(Debug)]
-struct Desk {
+struct DeliveryContext {
     publisher: Publisher,
     outcomes: OutcomeSender,
     topology: Topology,
@@ -70,7 +70,7 @@ impl Consumer {
         let queue = options.topology.jobs.clone();
         let subscription = Subscription::start(url, "mail jobs", queue, prefetch, options);
         let outcomes = OutcomeSender::start(publisher.clone(), options.topology.outcomes.clone());
-        let desk = Desk {
+        let context = DeliveryContext {
             publisher,
             outcomes,
             topology: options.topology.clone(),
@@ -78,14 +78,14 @@ impl Consumer {
         };
         Self {
             subscription,
-            desk: Arc::new(desk),
+            context: Arc::new(context),
         }
     }
 
     pub fn status(&self) -> ConsumerStatus {
         ConsumerStatus {
             subscription: self.subscription.states(),
-            publisher: self.desk.publisher.clone(),
+            publisher: self.context.publisher.clone(),
         }
     }
 
@@ -93,12 +93,12 @@ impl Consumer {
         loop {
             let received = self.subscription.next().await?;
             let deliveries = properties::earlier_deliveries(&received.properties);
-            let delivery = Delivery::new(received, self.desk.clone());
+            let delivery = Delivery::new(received, self.context.clone());
             if deliveries < DELIVERIES_MAX {
                 return Some(delivery);
             }
             let job_id = delivery.message.job_id.clone();
-            log::warn!(job_id; "mail job dead-lettered: it was delivered {deliveries} times and never finished");
+            log::error!(job_id; "mail job dead-lettered: it was delivered {deliveries} times and never finished");
             // A task, so that cancelling `next` does not stop it half-way.
             tokio::spawn(delivery.dead_letter(format!("delivered {deliveries} times, never finished")));
         }
@@ -107,8 +107,8 @@ impl Consumer {
     /// Says good-bye: unfinished deliveries return to the queue, outcomes and retries under way are confirmed first.
     pub(in crate::queue) async fn close(self) {
         self.subscription.close().await;
-        self.desk.outcomes.flush().await;
-        self.desk.publisher.close().await;
+        self.context.outcomes.flush().await;
+        self.context.publisher.close().await;
     }
 }
 
@@ -118,11 +118,11 @@ pub struct Delivery {
     message: Message,
     properties: BasicProperties,
     acker: Acker,
-    desk: Arc<Desk>,
+    context: Arc<DeliveryContext>,
 }
 
 impl Delivery {
-    fn new(received: Received, desk: Arc<Desk>) -> Self {
+    fn new(received: Received, context: Arc<DeliveryContext>) -> Self {
         let Received {
             properties,
             body,
@@ -137,7 +137,7 @@ impl Delivery {
             message,
             properties,
             acker,
-            desk,
+            context,
         }
     }
 
@@ -148,13 +148,13 @@ impl Delivery {
     pub(in crate::queue) async fn ack(self) {
         let attempts = self.message.failed_attempts.saturating_add(1);
         self.acker.ack().await;
-        self.desk
+        self.context
             .outcomes
             .send(&self.message.job_id, attempts, MailResult::Delivered);
     }
 
     pub(in crate::queue) async fn retry(self, after: Duration, reason: String) {
-        let Some(queue) = self.desk.topology.retry_queue(after) else {
+        let Some(queue) = self.context.topology.retry_queue(after) else {
             return self.acker.give_back().await;
         };
         let history = self.history_with(&reason);
@@ -173,10 +173,11 @@ impl Delivery {
             ..self.history_with(&reason)
         };
         let properties = history.write(properties::new(&self.message.job_id));
-        let (desk, job_id) = (self.desk.clone(), self.message.job_id.clone());
-        let routing_key = desk.topology.dead.clone();
+        let (context, job_id) = (self.context.clone(), self.message.job_id.clone());
+        let routing_key = context.topology.dead.clone();
         if self.move_to(routing_key, properties).await {
-            desk.outcomes
+            context
+                .outcomes
                 .send(&job_id, history.failed_attempts, MailResult::Dead { reason });
         }
     }
@@ -196,7 +197,7 @@ impl Delivery {
             properties,
             body: self.message.body,
         };
-        match self.desk.publisher.send(outgoing).await {
+        match self.context.publisher.send(outgoing).await {
             Ok(()) => {
                 self.acker.ack().await;
                 true
@@ -207,7 +208,7 @@ impl Delivery {
                 | PublishError::Dead { reason },
             ) => {
                 log::warn!(job_id = self.message.job_id, reason; "a mail job could not be put aside and goes back to the queue");
-                tokio::time::sleep(self.desk.trouble_pause).await;
+                tokio::time::sleep(self.context.trouble_pause).await;
                 self.acker.give_back().await;
                 false
             }

@@ -9,7 +9,7 @@ use lapin::types::FieldTable;
 use lapin::{Channel, Confirmation};
 
 use super::Options;
-use super::connection::{ConnectError, Open};
+use super::connection::{ConnectError, OpenConnection};
 use super::properties::{self, History};
 use super::url::{BrokerUrl, UrlError};
 use crate::queue::topology::Topology;
@@ -36,7 +36,7 @@ pub enum DeadLetterError {
 /// An open view. Every letter seen stays with it, invisible to others, until it is closed; then it is back in its place.
 #[derive(Debug)]
 pub struct DeadLetters {
-    open: Open,
+    open: OpenConnection,
     channel: Channel,
     topology: Topology,
     left: u32,
@@ -62,7 +62,7 @@ impl DeadLetters {
     pub async fn open(url: &Secret<String>, options: &Options) -> Result<Self, DeadLetterError> {
         let url = BrokerUrl::parse(url)?;
         let topology = options.topology.clone();
-        let open = Open::connect(&url, "gatehouse: dead letters").await?;
+        let open = OpenConnection::connect(&url, "gatehouse: dead letters").await?;
         let channel = open.prepared_channel(&url, &topology).await?;
         in_time(channel.confirm_select(ConfirmSelectOptions::default())).await?;
         let passive = QueueDeclareOptions::durable().passive();

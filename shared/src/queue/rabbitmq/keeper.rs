@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use lapin::Channel;
 use tokio::sync::watch;
 
-use super::connection::{ConnectError, Open};
+use super::connection::{ConnectError, OpenConnection};
 use super::url::BrokerUrl;
+use crate::backoff::Backoff;
 use crate::queue::topology::Topology;
-use crate::random;
 use crate::shutdown::Shutdown;
 
-const FIRST_BACKOFF_MS: u64 = 200;
-const LONGEST_BACKOFF_MS: u64 = 5_000;
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_millis(2_500);
 /// A connection that lasted this long was a good one: the backoff begins anew.
 const GOOD_AGE: Duration = Duration::from_secs(5);
 
@@ -47,7 +47,7 @@ pub trait Session: Send {
     /// Works until the connection is of no more use, or until the end is asked for. Says [`Signals::up`] when all is set up.
     fn run(
         &mut self,
-        open: &Open,
+        open: &OpenConnection,
         channel: Channel,
         signals: &mut Signals,
     ) -> impl Future<Output = Ended> + Send;
@@ -115,7 +115,7 @@ impl Keeper {
 
     /// Opens the connection, runs `session` on it, and again, until the end is asked for.
     pub async fn keep(mut self, mut session: impl Session) {
-        let mut failure_count: u32 = 0;
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         let mut shutdown = self.signals.shutdown.clone();
         loop {
             let opened = tokio::select! {
@@ -133,7 +133,7 @@ impl Keeper {
                         }
                         Ended::Lost(reason) => {
                             if begun.elapsed() >= GOOD_AGE {
-                                failure_count = 0;
+                                backoff.reset();
                             }
                             reason
                         }
@@ -143,11 +143,9 @@ impl Keeper {
             };
             self.signals.down(reason.clone());
             session.lost(&reason);
-            let pause = backoff(failure_count);
-            failure_count = failure_count.saturating_add(1);
             tokio::select! {
                 () = shutdown.requested() => break,
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(backoff.wait()) => {}
             }
         }
         session.lost("stopped");
@@ -156,30 +154,10 @@ impl Keeper {
             .send_replace(LinkState::Down("stopped".to_owned()));
     }
 
-    async fn open(&self) -> Result<(Open, Channel), ConnectError> {
+    async fn open(&self) -> Result<(OpenConnection, Channel), ConnectError> {
         let name = format!("gatehouse: {}", self.signals.role);
-        let open = Open::connect(&self.url, &name).await?;
+        let open = OpenConnection::connect(&self.url, &name).await?;
         let channel = open.prepared_channel(&self.url, &self.topology).await?;
         Ok((open, channel))
-    }
-}
-
-/// Between half and the whole of a time that doubles.
-fn backoff(failure_count: u32) -> Duration {
-    let doubled = FIRST_BACKOFF_MS.saturating_mul(2_u64.saturating_pow(failure_count));
-    let longest = doubled.min(LONGEST_BACKOFF_MS);
-    Duration::from_millis(longest / 2 + random::below(longest / 2))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_backoff_doubles_to_five_seconds_and_has_jitter() {
-        for (failures, longest) in [(0, 200), (1, 400), (4, 3200), (5, 5000), (u32::MAX, 5000)] {
-            let pause = backoff(failures).as_millis();
-            assert!((longest / 2..=longest).contains(&pause), "{failures}: {pause}");
-        }
     }
 }

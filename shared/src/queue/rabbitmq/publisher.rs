@@ -1,6 +1,6 @@
 //! Owns:      the publishing connection and every message that is not yet confirmed.
-//! Receives:  orders from [`Publisher::send`].      Replies: `Result<(), PublishError>`, when the broker has confirmed.
-//! Bound:     1,024 orders waiting and 2,048 messages unconfirmed; beyond that `send` waits. Each has a deadline.
+//! Receives:  requests from [`Publisher::send`].      Replies: `Result<(), PublishError>`, when the broker has confirmed.
+//! Bound:     1,024 requests waiting and 2,048 messages unconfirmed; beyond that `send` waits. Each has a deadline.
 //! On panic:  every `send` fails with `Unavailable`.      On stop: takes no more, waits for the confirms, says good-bye.
 
 use std::collections::{BTreeMap, HashSet};
@@ -15,7 +15,7 @@ use lapin::{BasicProperties, Channel, Confirmation, Event};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Options;
-use super::connection::Open;
+use super::connection::OpenConnection;
 use super::keeper::{Ended, Keeper, LinkState, Session, Signals};
 use super::properties;
 use super::url::BrokerUrl;
@@ -38,12 +38,12 @@ pub struct Outgoing {
     pub body: Vec<u8>,
 }
 
-struct Order {
+struct PublishRequest {
     outgoing: Outgoing,
-    answer: Answer,
+    reply: Reply,
 }
 
-type Answer = oneshot::Sender<Result<(), PublishError>>;
+type Reply = oneshot::Sender<Result<(), PublishError>>;
 
 /// The handle. Cheap to clone; the connection ends with the last clone.
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ pub struct Publisher(Arc<Handle>);
 
 #[derive(Debug)]
 struct Handle {
-    orders: mpsc::Sender<Order>,
+    requests: mpsc::Sender<PublishRequest>,
     state: watch::Receiver<LinkState>,
     trigger: ShutdownTrigger,
     jobs: String,
@@ -61,18 +61,18 @@ struct Handle {
 impl Publisher {
     /// Starts the task. Must be called inside a tokio runtime.
     pub(super) fn start(url: BrokerUrl, role: &'static str, options: &Options) -> Self {
-        let (orders, taken) = mpsc::channel(WAITING_MAX);
+        let (requests, taken) = mpsc::channel(WAITING_MAX);
         let (trigger, shutdown) = shutdown::channel();
         let topology = Arc::new(options.topology.clone());
         let (keeper, state) = Keeper::new(url, role, topology.clone(), shutdown);
         let session = Publishing {
-            orders: taken,
+            requests: taken,
             confirm_limit: options.confirm_limit,
             topology,
         };
         tokio::spawn(keeper.keep(session));
         Self(Arc::new(Handle {
-            orders,
+            requests,
             state,
             trigger,
             jobs: options.topology.jobs.clone(),
@@ -97,12 +97,12 @@ impl Publisher {
     /// Resolves when the broker has the message on disk.
     pub(super) async fn send(&self, outgoing: Outgoing) -> Result<(), PublishError> {
         self.usable().await?;
-        let (answer, answered) = oneshot::channel();
+        let (reply, replied) = oneshot::channel();
         let lost = || PublishError::Unavailable("the connection to the broker was lost".to_owned());
         let sending = async {
-            let order = Order { outgoing, answer };
-            self.0.orders.send(order).await.map_err(|_| lost())?;
-            answered.await.map_err(|_| lost())?
+            let request = PublishRequest { outgoing, reply };
+            self.0.requests.send(request).await.map_err(|_| lost())?;
+            replied.await.map_err(|_| lost())?
         };
         match tokio::time::timeout(self.0.limit, sending).await {
             Ok(outcome) => outcome,
@@ -154,7 +154,7 @@ pub(super) fn describe(state: &watch::Receiver<LinkState>) -> Result<(), String>
 
 /// The task's side: outlives connections.
 struct Publishing {
-    orders: mpsc::Receiver<Order>,
+    requests: mpsc::Receiver<PublishRequest>,
     confirm_limit: Duration,
     topology: Arc<Topology>,
 }
@@ -166,18 +166,18 @@ type Confirming = Pin<Box<dyn Future<Output = (u64, lapin::Result<Confirmation>)
 struct Unconfirmed {
     confirms: FuturesUnordered<Confirming>,
     /// By sequence number, so the oldest comes first.
-    answers: BTreeMap<u64, Pending>,
+    waiting: BTreeMap<u64, Pending>,
     last: u64,
 }
 
 struct Pending {
     since: Instant,
     message_id: String,
-    answer: Answer,
+    reply: Reply,
 }
 
 impl Session for Publishing {
-    async fn run(&mut self, open: &Open, channel: Channel, signals: &mut Signals) -> Ended {
+    async fn run(&mut self, open: &OpenConnection, channel: Channel, signals: &mut Signals) -> Ended {
         if let Err(error) = channel.confirm_select(ConfirmSelectOptions::default()).await {
             return Ended::Lost(format!("the broker gives no publisher confirms: {error}"));
         }
@@ -201,12 +201,12 @@ impl Session for Publishing {
 
     fn lost(&mut self, reason: &str) {
         if reason == "stopped" {
-            self.orders.close();
+            self.requests.close();
         }
-        while let Ok(order) = self.orders.try_recv() {
+        while let Ok(request) = self.requests.try_recv() {
             // A caller that no longer waits knows.
-            let _ = order
-                .answer
+            let _ = request
+                .reply
                 .send(Err(PublishError::Unavailable(reason.to_owned())));
         }
     }
@@ -225,8 +225,8 @@ impl Publishing {
         let mut shutdown = signals.shutdown.clone();
         loop {
             if shutdown.is_requested() {
-                self.orders.close();
-                if unconfirmed.answers.is_empty() && self.orders.is_empty() {
+                self.requests.close();
+                if unconfirmed.waiting.is_empty() && self.requests.is_empty() {
                     return Ended::Stopped;
                 }
             }
@@ -237,8 +237,8 @@ impl Publishing {
                         return Ended::Lost(reason);
                     }
                 }
-                Some(order) = self.orders.recv(), if unconfirmed.answers.len() < UNCONFIRMED_MAX => {
-                    unconfirmed.publish(channel, &self.topology.exchange, order);
+                Some(request) = self.requests.recv(), if unconfirmed.waiting.len() < UNCONFIRMED_MAX => {
+                    unconfirmed.publish(channel, &self.topology.exchange, request);
                 }
                 Some(event) = events.next() => match event {
                     Event::ConnectionBlocked(why) => {
@@ -271,24 +271,24 @@ pub(super) fn lost(error: &lapin::Error) -> String {
 }
 
 impl Unconfirmed {
-    fn publish(&mut self, channel: &Channel, exchange: &str, order: Order) {
-        if order.answer.is_closed() {
+    fn publish(&mut self, channel: &Channel, exchange: &str, request: PublishRequest) {
+        if request.reply.is_closed() {
             return; // Its caller gave up while it waited here.
         }
         self.last = self.last.saturating_add(1);
         let sequence = self.last;
         let pending = Pending {
             since: Instant::now(),
-            message_id: properties::message_id(&order.outgoing.properties),
-            answer: order.answer,
+            message_id: properties::message_id(&request.outgoing.properties),
+            reply: request.reply,
         };
-        self.answers.insert(sequence, pending);
+        self.waiting.insert(sequence, pending);
         let (channel, exchange) = (channel.clone(), exchange.to_owned());
         let Outgoing {
             routing_key,
             properties,
             body,
-        } = order.outgoing;
+        } = request.outgoing;
         self.confirms.push(Box::pin(async move {
             let options = BasicPublishOptions {
                 mandatory: true,
@@ -303,7 +303,7 @@ impl Unconfirmed {
         }));
     }
 
-    /// Answers a confirm, and all others that are there by now.
+    /// Replies to a confirm, and all others that are there by now.
     ///
     /// The client library hands a returned (unroutable) message to whichever confirm it resolves next, and one `ack` frame
     /// may confirm many: so none of them is believed before all of them have been looked at.
@@ -335,7 +335,7 @@ impl Unconfirmed {
                 Ok(Confirmation::Nack(message)) => {
                     returned
                         .extend(message.map(|message| properties::message_id(&message.delivery.properties)));
-                    self.answer(
+                    self.reply(
                         sequence,
                         Err("the broker refused the message: the queue is full or has no leader"),
                     );
@@ -347,9 +347,9 @@ impl Unconfirmed {
         let unroutable =
             "the broker has no queue for the message: it was deleted, and will be declared again";
         for sequence in acked {
-            let pending = self.answers.get(&sequence);
+            let pending = self.waiting.get(&sequence);
             let is_returned = pending.is_some_and(|pending| returned.contains(&pending.message_id));
-            self.answer(sequence, if is_returned { Err(unroutable) } else { Ok(()) });
+            self.reply(sequence, if is_returned { Err(unroutable) } else { Ok(()) });
         }
         if !returned.is_empty() {
             failure = Some(unroutable.to_owned());
@@ -363,25 +363,25 @@ impl Unconfirmed {
         }
     }
 
-    fn answer(&mut self, sequence: u64, outcome: Result<(), &str>) {
-        if let Some(pending) = self.answers.remove(&sequence) {
+    fn reply(&mut self, sequence: u64, outcome: Result<(), &str>) {
+        if let Some(pending) = self.waiting.remove(&sequence) {
             let outcome = outcome.map_err(|reason| PublishError::Unavailable(reason.to_owned()));
             // A caller that no longer waits sends again, which its job id makes harmless.
-            let _ = pending.answer.send(outcome);
+            let _ = pending.reply.send(outcome);
         }
     }
 
     /// Nothing more will be heard of them.
     fn give_up(&mut self, reason: &str) {
-        for (_, pending) in std::mem::take(&mut self.answers) {
+        for (_, pending) in std::mem::take(&mut self.waiting) {
             let _ = pending
-                .answer
+                .reply
                 .send(Err(PublishError::Unavailable(reason.to_owned())));
         }
     }
 
     fn oldest_age(&self) -> Duration {
-        let oldest = self.answers.first_key_value();
+        let oldest = self.waiting.first_key_value();
         oldest.map_or(Duration::ZERO, |(_, pending)| pending.since.elapsed())
     }
 }

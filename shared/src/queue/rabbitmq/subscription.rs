@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::Options;
-use super::connection::Open;
+use super::connection::OpenConnection;
 use super::keeper::{Ended, Keeper, LinkState, Session, Signals};
 use super::publisher::{describe, lost};
 use super::url::BrokerUrl;
@@ -103,7 +103,7 @@ struct Consuming {
 }
 
 impl Session for Consuming {
-    async fn run(&mut self, _: &Open, channel: Channel, signals: &mut Signals) -> Ended {
+    async fn run(&mut self, _: &OpenConnection, channel: Channel, signals: &mut Signals) -> Ended {
         let mut shutdown = signals.shutdown.clone();
         let mut consumer = match self.subscribe(&channel).await {
             Ok(consumer) => consumer,

@@ -33,7 +33,9 @@ pub enum UrlError {
 /// A checked URL.
 #[derive(Clone, Debug)]
 pub struct BrokerUrl {
-    uri: Secret<AMQPUri>,
+    /// Without the password.
+    uri: AMQPUri,
+    password: Secret<String>,
     shown: String,
 }
 
@@ -73,7 +75,7 @@ impl BrokerUrl {
             authority: AMQPAuthority {
                 userinfo: AMQPUserInfo {
                     username: user,
-                    password,
+                    password: String::new(),
                 },
                 host: host.to_owned(),
                 port,
@@ -87,7 +89,8 @@ impl BrokerUrl {
             },
         };
         Ok(Self {
-            uri: Secret::new(uri),
+            uri,
+            password: Secret::new(password),
             shown,
         })
     }
@@ -97,8 +100,13 @@ impl BrokerUrl {
         &self.shown
     }
 
-    pub(super) fn uri(&self) -> &AMQPUri {
-        self.uri.expose()
+    /// The form that the client library takes, password included.
+    pub(super) fn uri(&self) -> AMQPUri {
+        let mut uri = self.uri.clone();
+        self.password
+            .expose()
+            .clone_into(&mut uri.authority.userinfo.password);
+        uri
     }
 }
 
