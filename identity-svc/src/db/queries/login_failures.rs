@@ -51,7 +51,7 @@ pub fn upsert_unless_waiting(
             .or(login_failures::last_failed_at_ms.le(waited_since_ms))
     });
     let may_try = first.and(second).and(third).and(fourth).and(fifth).and(sixth);
-    let counted = case_when(
+    let new_count = case_when(
         login_failures::last_failed_at_ms.ge(forget_before_ms),
         login_failures::failure_count + 1,
     )
@@ -69,7 +69,7 @@ pub fn upsert_unless_waiting(
                 .on_conflict((login_failures::account, login_failures::address))
                 .do_update()
                 .set((
-                    login_failures::failure_count.eq(counted),
+                    login_failures::failure_count.eq(new_count),
                     login_failures::last_failed_at_ms.eq(now_ms),
                 ));
             FilterDsl::filter(upsert, may_try).execute($connection)?
@@ -85,10 +85,10 @@ pub fn upsert_unless_waiting(
 
 /// Takes one counted try back.
 pub fn decrement_failures(connection: &mut DbConnection, counter: &str, address: &str) -> QueryResult<()> {
-    let counted = login_failures::table
+    let row = login_failures::table
         .find((counter, address))
         .filter(login_failures::failure_count.gt(0));
-    diesel::update(counted)
+    diesel::update(row)
         .set(login_failures::failure_count.eq(login_failures::failure_count - 1))
         .execute(connection)
         .map(drop)

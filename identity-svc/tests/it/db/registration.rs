@@ -59,10 +59,10 @@ async fn no_username_becomes_another_ones_address_however_many_try_at_once(setup
     let created = count_of(&db, registrations.collect(), |it| {
         matches!(it, Registered::Created(_))
     });
-    let renamed = count_of(&db, renames.collect(), |it| {
+    let took_it = count_of(&db, renames.collect(), |it| {
         matches!(it, UpdatedProfile::Updated(_))
     });
-    assert_eq!(join(created, renamed).await, (1, 0));
+    assert_eq!(join(created, took_it).await, (1, 0));
     let decoys = "SELECT count(*) FROM users WHERE username_key LIKE '%@%'";
     assert_eq!(setup.database.number(decoys), 0);
     let owners = "SELECT count(*) FROM users WHERE email_key = 'ann@example.org'";
