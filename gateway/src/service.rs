@@ -288,13 +288,7 @@ fn edge_auth(
         (readiness.part("revocations"), signal.clone()),
         identity(),
     );
-    EdgeAuth::new(
-        keys,
-        known,
-        settings.when_stale,
-        settings.clock.clone(),
-        metrics,
-    )
+    EdgeAuth::new(keys, known, settings.when_stale, settings.clock.clone(), metrics)
 }
 
 /// What every worker is made from.

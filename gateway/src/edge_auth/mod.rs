@@ -28,7 +28,7 @@ pub use bearer::bearer_token;
 pub use forward::{FORWARD_PATHS, forward_response};
 pub use identity_client::IdentityClient;
 pub use refusal::Refusal;
-pub use session::Session;
+pub use session::{PasswordChanges, Session};
 pub use verify::{EdgeVerify, verified};
 
 use crate::http1::request_head::is_field_value;
@@ -69,6 +69,7 @@ pub struct EdgeAuth {
     pub keys: KeySet,
     pub revocations: Revocations,
     pub secret_keys: SecretKeys,
+    password_changes: PasswordChanges,
     pub when_stale: WhenStale,
     pub clock: Clock,
     question_shares: ClientShares,
@@ -96,6 +97,7 @@ impl EdgeAuth {
             keys,
             revocations,
             secret_keys,
+            password_changes: PasswordChanges::default(),
             when_stale,
             clock,
             question_shares: ClientShares::new(UNDER_WAY_OF_A_CLIENT),
@@ -152,8 +154,21 @@ impl Checker {
         Session {
             id: caller.session_id.clone(),
             expires_at_seconds: caller.expires_at_seconds,
+            opened: Instant::now(),
             revocations: self.shared.revocations.clone(),
+            password_changes: self.shared.password_changes.clone(),
             clock: self.shared.clock.clone(),
+        }
+    }
+
+    /// identity-svc has just taken a change of the password from who sent `headers`.
+    pub fn password_changed(&self, headers: &HeaderMap) {
+        let token = bearer_token(headers).ok().flatten();
+        let session = token
+            .and_then(shared::jwt::unverified_claims)
+            .and_then(|claims| claims.sid);
+        if let Some(session) = session {
+            self.shared.password_changes.note(session.into());
         }
     }
 

@@ -1,12 +1,11 @@
 //! One request to an upstream, and the response back.
 
+mod call;
 mod forward;
 mod headers;
 pub mod held;
 mod request_body;
 mod response_body;
-#[cfg(test)]
-mod tests;
 mod timer;
 mod transfer;
 pub mod websocket;
@@ -39,3 +38,6 @@ pub async fn handler(
         .forward(&request, payload.into_inner(), &context, route, &checker)
         .await
 }
+
+#[cfg(test)]
+mod tests;

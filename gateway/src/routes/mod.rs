@@ -18,8 +18,6 @@ use shared::metrics::{Counter, Histogram, LATENCY_BUCKETS, Registry};
 
 pub use address_rules::AddressRules;
 pub use canonical_path::CanonicalPath;
-#[cfg(test)]
-pub use file::parse;
 pub use file::{FileError, RouteSettings, RoutesFile, read_file};
 pub use header_rules::HeaderRules;
 pub use host::HostPattern;

@@ -264,3 +264,57 @@ impl Drop for BodyStream {
         lease.wake_connection(None);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt, StreamExt};
+
+    use super::*;
+
+    fn cx() -> Context<'static> {
+        Context::from_waker(Waker::noop())
+    }
+
+    fn feed(intake: &mut Intake, bytes: usize) {
+        intake.feed(&mut BytesMut::from(vec![b'x'; bytes].as_slice()), &cx());
+    }
+
+    #[test]
+    fn nothing_is_read_that_nobody_takes() {
+        let mut intake = Intake::new(BodyLength::Known(1_000_000));
+        let mut stream = intake.stream();
+        assert!(!intake.takes_input(&cx()), "before anybody has asked");
+        assert!(stream.next().now_or_never().is_none());
+        assert!(intake.takes_input(&cx()));
+        feed(&mut intake, BUFFERED_BYTES - 1);
+        assert!(intake.takes_input(&cx()));
+        feed(&mut intake, 1);
+        assert!(!intake.takes_input(&cx()), "when the buffer is full");
+        let piece = stream.next().now_or_never().unwrap().unwrap().unwrap();
+        assert_eq!(piece.len(), BUFFERED_BYTES);
+        assert!(intake.takes_input(&cx()));
+    }
+
+    #[test]
+    fn what_nobody_will_take_is_counted_and_not_kept() {
+        let mut intake = Intake::new(BodyLength::Known(1_000_000));
+        drop(intake.stream());
+        assert!(intake.takes_input(&cx()));
+        feed(&mut intake, 100_000);
+        assert_eq!(intake.unwanted_bytes(), 100_000);
+        assert!(intake.lease.borrow().buffer.is_empty());
+        assert_eq!(intake.remaining(), Some(900_000));
+    }
+
+    #[test]
+    fn what_follows_a_body_is_left_alone() {
+        let mut intake = Intake::new(BodyLength::Known(3));
+        let mut input = BytesMut::from("abcGET /");
+        intake.feed(&mut input, &cx());
+        assert!(intake.is_complete());
+        assert_eq!(input, "GET /");
+        let mut stream = intake.stream();
+        assert_eq!(stream.next().now_or_never().unwrap().unwrap().unwrap(), "abc");
+        assert!(stream.next().now_or_never().unwrap().is_none());
+    }
+}

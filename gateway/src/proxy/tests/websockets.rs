@@ -1,9 +1,10 @@
-//! WebSockets hold their permit, and end with their session.
+//! A `WebSocket` holds their permit, and end with their session.
 
 use std::time::Duration;
 
-use actix_http::StatusCode;
+use actix_http::{HttpMessage, StatusCode};
 use actix_web::HttpResponse;
+use actix_web::test::TestRequest;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::timeout;
@@ -11,7 +12,8 @@ use tokio::time::timeout;
 use super::{Call, PATIENCE, Service, World};
 use crate::edge_auth::Caller;
 use crate::error::GatewayError;
-use crate::proxy::websocket::Tunnel;
+use crate::server::app_service::BodyLength;
+use crate::server::app_service::Upgraded;
 
 const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n";
 
@@ -25,9 +27,9 @@ async fn open(world: &World, call: Call) -> (DuplexStream, Service) {
     service.say(&format!("{SWITCH}hello")).await;
     let mut response: HttpResponse = forwarded.await.unwrap().unwrap();
     assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
-    let tunnel = response.extensions_mut().remove::<Tunnel>().unwrap();
-    let (mut client, wire) = duplex(1024);
-    tokio::task::spawn_local(async move { tunnel.run(wire, b"early").await });
+    let tunnel = response.extensions_mut().remove::<Upgraded>().unwrap();
+    let (mut client, mut wire) = duplex(1024);
+    tokio::task::spawn_local(async move { tunnel.run(&mut wire, b"early").await });
     let mut seen = [0; 5];
     client.read_exact(&mut seen).await.unwrap();
     assert_eq!(&seen, b"hello");
@@ -98,6 +100,45 @@ async fn a_websocket_ends_with_the_session_that_opened_it() {
     world.revocations.end("session");
     assert_closed(tunnel).await;
     assert_open(&mut other).await;
+}
+
+#[actix_web::test]
+async fn a_websocket_ends_when_its_session_changes_the_password() {
+    let world = &World::new().await;
+    let claims = base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, r#"{"sid": "session"}"#);
+    let change = |status: &'static str| {
+        let (mut call, feed) = Call::post("/api/auth/password/change/", BodyLength::Known(2));
+        let request = TestRequest::post()
+            .uri("/api/auth/password/change/")
+            .insert_header(("authorization", format!("Bearer a.{claims}.c")));
+        call.request = request.to_http_request();
+        call.request.extensions_mut().insert(BodyLength::Known(2));
+        feed.send("{}");
+        drop(feed);
+        let forwarded = world.forward(call);
+        async move {
+            let mut service = world.accept().await;
+            service
+                .say(&format!(
+                    "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{{}}"
+                ))
+                .await;
+            forwarded.await.unwrap().unwrap().status().as_u16()
+        }
+    };
+    let session = world.checker.session(&caller(world));
+    let mut tunnel = open(world, Call::websocket("/app/").of_caller(caller(world))).await;
+    assert_eq!(change("400").await, 400);
+    assert!(!session.has_ended(), "nothing was changed");
+    assert_open(&mut tunnel).await;
+    assert_eq!(change("200").await, 200);
+    assert_closed(tunnel).await;
+    let mut later = open(world, Call::websocket("/app/").of_caller(caller(world))).await;
+    assert!(
+        !world.checker.session(&caller(world)).has_ended(),
+        "the session goes on"
+    );
+    assert_open(&mut later).await;
 }
 
 #[actix_web::test]
