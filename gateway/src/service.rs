@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::app::{self, ExtraPages};
 use crate::edge_auth::key_set::KeyFetcher;
 use crate::edge_auth::revocations::{RevocationFeed, Revocations};
+use crate::edge_auth::secret_keys::SecretKeys;
 use crate::edge_auth::{Checker, EdgeAuth, IdentityClient};
 use crate::middleware::request_context::OutermostLayer;
 use crate::proxy::Proxy;
@@ -226,7 +227,7 @@ fn entrance(settings: &Settings, tls: Option<TlsAcceptor>, metrics: &Registry) -
         proxy_protocol: settings.proxy_protocol,
         trusted_proxies: settings.trusted_proxies.clone(),
         deadlines: Deadlines::new(settings.header_timeout, settings.keep_alive),
-        per_address: AddressLimit::new(settings.max_connections_per_address),
+        per_address: AddressLimit::new(settings.connections_per_address),
         connections: Arc::new(metrics.gauge(
             "gatehouse_gateway_connections",
             "Connections of clients that are open.",
@@ -275,22 +276,19 @@ fn edge_auth(
         settings.key_fetch_pause,
         identity(),
     );
-    let revocations = Revocations::new(metrics);
+    let known = (
+        Revocations::new(settings.revocations_interval, metrics),
+        SecretKeys::default(),
+    );
     RevocationFeed::start(
-        revocations.clone(),
+        known.clone(),
         settings.revocations_interval,
         settings.clock.clone(),
         metrics,
         (readiness.part("revocations"), signal.clone()),
         identity(),
     );
-    EdgeAuth::new(
-        keys,
-        revocations,
-        settings.when_stale,
-        settings.clock.clone(),
-        metrics,
-    )
+    EdgeAuth::new(keys, known, settings.when_stale, settings.clock.clone(), metrics)
 }
 
 /// What every worker is made from.

@@ -56,6 +56,90 @@ const FORBIDDEN_IMPORTS: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// `(room of the gateway, rooms it may import)`, from the lowest up: a room may name only rooms above it in this list, so
+/// no circle can be written down here. A room is a folder or a file; `server/app_service` is what the wire and the
+/// application agree on, and the rest of `server` and what handles requests know nothing of each other.
+const GATEWAY_ROOMS: &[(&str, &str)] = &[
+    ("error", ""),
+    ("request_budget", ""),
+    ("http1", "error"),
+    ("server/app_service", "error http1"),
+    ("client_address", "http1 server/app_service"),
+    ("upstream", "http1"),
+    ("routes", "client_address request_budget upstream"),
+    ("edge_auth", "error http1 routes upstream"),
+    (
+        "middleware",
+        "error request_budget server/app_service client_address upstream routes edge_auth",
+    ),
+    (
+        "proxy",
+        "error http1 server/app_service client_address upstream routes edge_auth middleware",
+    ),
+    ("server", "error http1 server/app_service client_address"),
+    (
+        "app",
+        "request_budget server/app_service routes edge_auth middleware proxy",
+    ),
+    (
+        "settings",
+        "client_address upstream routes edge_auth middleware server",
+    ),
+    ("reload", "routes server"),
+    (
+        "service",
+        "request_budget server/app_service upstream routes edge_auth middleware proxy server app settings reload",
+    ),
+];
+
+/// The room of the gateway that a path such as `server/http1.rs` or `server::app_service::Upgraded` leads to.
+fn gateway_room<'a>(path: &'a str, separator: &str) -> &'a str {
+    let path = path.strip_suffix(".rs").unwrap_or(path);
+    let app_service = format!("server{separator}app_service");
+    if path.starts_with(&app_service) {
+        return "server/app_service";
+    }
+    path.split(separator).next().unwrap_or(path)
+}
+
+#[test]
+fn rooms_of_the_gateway_import_downwards_only() {
+    let mut broken = Vec::new();
+    for (index, (room, allowed)) in GATEWAY_ROOMS.iter().enumerate() {
+        let lower = GATEWAY_ROOMS.get(..index).unwrap_or_default();
+        let upwards = allowed
+            .split_whitespace()
+            .filter(|name| !lower.iter().any(|(room, _)| room == name));
+        broken.extend(upwards.map(|name| format!("the row of {room} names {name}, which is not above it")));
+    }
+    for file in rust_files() {
+        let Some(path) = file.name.strip_prefix("gateway/src/") else {
+            continue;
+        };
+        let room = gateway_room(path, "/");
+        if is_test_file(&file.name) || matches!(room, "lib" | "main") {
+            continue;
+        }
+        let Some((_, allowed)) = GATEWAY_ROOMS.iter().find(|(name, _)| *name == room) else {
+            broken.push(format!("{}: {room} has no row", file.name));
+            continue;
+        };
+        for (number, line) in file.code() {
+            for (_, rest) in line.split('"').step_by(2).flat_map(|code| {
+                code.match_indices("crate::")
+                    .map(move |(start, word)| code.split_at(start + word.len()))
+            }) {
+                let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
+                let other = gateway_room(rest.get(..end.unwrap_or(rest.len())).unwrap_or_default(), "::");
+                if other != room && !allowed.split_whitespace().any(|name| name == other) {
+                    broken.push(format!("{}:{number}: {room} may not import {other}", file.name));
+                }
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
 #[test]
 fn rooms_import_only_what_they_may() {
     let mut broken = Vec::new();

@@ -1,37 +1,24 @@
 //! `/auth/forward`: for proxies that ask whether a request may pass (Traefik's `ForwardAuth`, nginx's `auth_request`,
 //! Caddy's `forward_auth`, Envoy's `ext_authz`). It reads `Authorization` and nothing else.
 
+use actix_web::HttpResponse;
 use actix_web::http::header;
-use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use shared::headers::{AUTH_SESSION_ID, AUTH_USER_ID};
 
-use super::{Caller, Checker, Refusal};
+use super::Caller;
 
 /// Where it is, as actix-web writes it; Envoy puts the path of the request behind it.
 pub const FORWARD_PATHS: [&str; 2] = ["/auth/forward", "/auth/forward/{path:.*}"];
 
-/// The handler.
-pub async fn forward(request: HttpRequest, checker: Data<Checker>) -> HttpResponse {
-    forward_response(checker.check(request.headers()).await.as_ref())
-}
-
-/// 200 and who it is, or 401.
-pub fn forward_response<C: AsRef<Caller>>(checked: Result<&Option<C>, &Refusal>) -> HttpResponse {
-    match checked {
-        Ok(Some(caller)) => {
-            let caller = caller.as_ref();
-            let mut response = HttpResponse::Ok();
-            response
-                .insert_header((header::CACHE_CONTROL, "no-store"))
-                .insert_header((AUTH_USER_ID, caller.user_id.as_ref()));
-            if let Some(session_id) = &caller.session_id {
-                response.insert_header((AUTH_SESSION_ID, session_id.as_ref()));
-            }
-            response.body(Bytes::new())
-        }
-        Ok(None) => Refusal::NotAuthenticated.response(),
-        Err(refusal) => refusal.response(),
+/// 200 and who it is.
+pub fn forward_response(caller: &Caller) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((AUTH_USER_ID, caller.user_id.as_ref()));
+    if let Some(session_id) = &caller.session_id {
+        response.insert_header((AUTH_SESSION_ID, session_id.as_ref()));
     }
+    response.body(Bytes::new())
 }

@@ -1,11 +1,11 @@
 //! Owns:      fetching identity-svc's public keys (JWKS); everybody else reads the set that it publishes.
 //! Receives:  a wish for a fetch, when a token names a key that is not known; wakes by itself, too.
-//! Bound:     one fetch at a time, and a pause (`GATEHOUSE_GATEWAY_KEY_FETCH_PAUSE_SECONDS`) before one is wished for.
+//! Bound:     one fetch at a time, and a pause (`GATEHOUSE_GATEWAY_KEY_FETCH_PAUSE_SECONDS`) from the beginning of any, also
+//!            one that fails, to one that is wished for.
 //! On panic:  the set stays as it is; the panic is logged, and unknown keys are refused.
 //! On stop:   leaves off at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
@@ -23,8 +23,8 @@ use super::identity_client::IdentityClient;
 const REFRESH: Duration = Duration::from_secs(20);
 /// After a fetch that failed.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long a request waits for a fetch that it has wished for.
-const WAIT: Duration = Duration::from_secs(2);
+/// How long a request waits at most for a fetch, which has a deadline of its own: longer than that.
+const WAIT: Duration = Duration::from_secs(5);
 
 /// The keys at one time.
 #[derive(Clone, Debug, Default)]
@@ -34,14 +34,32 @@ pub struct Keys {
     pub number: u64,
 }
 
+/// How the fetches stand.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fetches {
+    begun: u64,
+    done: u64,
+    begun_at: Option<Instant>,
+    /// Whether the last one that is done did not succeed.
+    has_failed: bool,
+}
+
+impl Fetches {
+    fn is_under_way(&self) -> bool {
+        self.begun > self.done
+    }
+
+    fn is_younger_than(&self, pause: Duration) -> bool {
+        self.begun_at.is_some_and(|at| at.elapsed() < pause)
+    }
+}
+
 /// The set that is known now, and the wish for another.
 #[derive(Debug)]
 pub struct KeySet {
     published: watch::Receiver<Arc<Keys>>,
+    fetches: watch::Receiver<Fetches>,
     wish: Arc<Notify>,
-    started: Instant,
-    /// In milliseconds since `started`; negative: never.
-    fetched_ms: Arc<AtomicI64>,
     /// Between two fetches, however many tokens name keys that nobody knows.
     pause: Duration,
 }
@@ -55,21 +73,37 @@ impl KeySet {
         self.published.borrow().number
     }
 
-    /// The set, fetched again when it does not hold `kid` and the last fetch was some time ago.
-    pub async fn with(&self, kid: &str) -> Arc<Keys> {
+    /// The set, fetched again when it does not hold `kid` and the last fetch was some time ago. Waits for one fetch and no
+    /// longer.
+    ///
+    /// # Errors
+    /// When it does not hold `kid`, and the last fetch failed: a newer set may.
+    pub async fn with(&self, kid: &str) -> Result<Arc<Keys>, Unfetched> {
         let now = self.get();
-        let age_ms = shared::clock::to_ms(self.started.elapsed()) - self.fetched_ms.load(Ordering::Relaxed);
-        if now.keys.contains(kid) || age_ms < shared::clock::to_ms(self.pause) {
-            return now;
+        if now.keys.contains(kid) {
+            return Ok(now);
         }
-        self.wish.notify_one();
-        let mut published = self.published.clone();
-        let changed = published.wait_for(|keys| keys.keys.contains(kid));
-        // In vain or not, what there is then decides.
-        let _ = timeout(WAIT, changed).await;
-        self.get()
+        let mut fetches = self.fetches.clone();
+        let before = *fetches.borrow();
+        if before.is_under_way() || !before.is_younger_than(self.pause) {
+            if !before.is_under_way() {
+                self.wish.notify_one();
+            }
+            let done = fetches.wait_for(|fetches| fetches.done > before.done);
+            // In vain or not, what there is then decides.
+            let _ = timeout(WAIT, done).await;
+        }
+        let now = self.get();
+        if !now.keys.contains(kid) && self.fetches.borrow().has_failed {
+            return Err(Unfetched);
+        }
+        Ok(now)
     }
 }
+
+/// A key is not known, and nobody can say whether it should be.
+#[derive(Debug)]
+pub struct Unfetched;
 
 pub struct KeyFetcher(Option<Fetcher>);
 
@@ -78,9 +112,9 @@ struct Fetcher {
     publish: watch::Sender<Arc<Keys>>,
     /// As it was fetched, to see a change.
     text: Vec<u8>,
+    fetches: watch::Sender<Fetches>,
     wish: Arc<Notify>,
-    started: Instant,
-    fetched_ms: Arc<AtomicI64>,
+    pause: Duration,
     ready: Part,
     shutdown: Shutdown,
 }
@@ -89,25 +123,23 @@ impl KeyFetcher {
     /// Starts fetching. `ready` says whether there is a set.
     pub fn start(ready: Part, shutdown: Shutdown, pause: Duration, identity: IdentityClient) -> KeySet {
         let (publish, published) = watch::channel(Arc::default());
+        let (fetches_sender, fetches) = watch::channel(Fetches::default());
         let wish = Arc::new(Notify::new());
-        let fetched_ms = Arc::new(AtomicI64::new(i64::MIN / 2));
-        let started = Instant::now();
         let fetcher = Fetcher {
             identity,
             publish,
             text: Vec::new(),
+            fetches: fetches_sender,
             wish: wish.clone(),
-            started,
-            fetched_ms: fetched_ms.clone(),
+            pause,
             ready,
             shutdown,
         };
         Actor::start(Self(Some(fetcher)));
         KeySet {
             published,
+            fetches,
             wish,
-            started,
-            fetched_ms,
             pause,
         }
     }
@@ -127,11 +159,17 @@ impl Fetcher {
     async fn run(mut self) {
         let mut was_good = true;
         loop {
+            self.fetches.send_modify(|fetches| {
+                fetches.begun += 1;
+                fetches.begun_at = Some(Instant::now());
+            });
             let outcome = self.fetch().await;
-            let pause = match &outcome {
+            self.fetches.send_modify(|fetches| {
+                fetches.done += 1;
+                fetches.has_failed = outcome.is_err();
+            });
+            let next = match &outcome {
                 Ok(()) => {
-                    self.fetched_ms
-                        .store(shared::clock::to_ms(self.started.elapsed()), Ordering::Relaxed);
                     self.ready.set_ready();
                     REFRESH
                 }
@@ -147,10 +185,19 @@ impl Fetcher {
                 }
             };
             was_good = outcome.is_ok();
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.wish.notified() => {}
-                () = self.shutdown.requested() => return,
+            let next = tokio::time::sleep(next);
+            tokio::pin!(next);
+            loop {
+                tokio::select! {
+                    () = &mut next => break,
+                    // A wish that came while the last fetch began is fulfilled by that one.
+                    () = self.wish.notified() => {
+                        if !self.fetches.borrow().is_younger_than(self.pause) {
+                            break;
+                        }
+                    }
+                    () = self.shutdown.requested() => return,
+                }
             }
         }
     }
@@ -203,4 +250,98 @@ fn parse(body: &[u8]) -> Result<VerifyingKeys, String> {
         keys.insert(kid, VerifyingKey { algorithm, key });
     }
     Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    struct Known {
+        set: KeySet,
+        published: watch::Sender<Arc<Keys>>,
+        fetches: watch::Sender<Fetches>,
+    }
+
+    fn known(pause: Duration) -> Known {
+        let (published, published_receiver) = watch::channel(Arc::default());
+        let (fetches, fetches_receiver) = watch::channel(Fetches::default());
+        let set = KeySet {
+            published: published_receiver,
+            fetches: fetches_receiver,
+            wish: Arc::default(),
+            pause,
+        };
+        Known {
+            set,
+            published,
+            fetches,
+        }
+    }
+
+    impl Known {
+        fn begin(&self) {
+            self.fetches.send_modify(|fetches| {
+                fetches.begun += 1;
+                fetches.begun_at = Some(Instant::now());
+            });
+        }
+
+        fn end(&self, has_failed: bool) {
+            self.fetches.send_modify(|fetches| {
+                fetches.done += 1;
+                fetches.has_failed = has_failed;
+            });
+        }
+
+        fn is_wished(&self) -> bool {
+            self.set.wish.notified().now_or_never().is_some()
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_request_waits_for_one_fetch_and_then_no_longer() {
+        let known = known(Duration::ZERO);
+        let mut asked = std::pin::pin!(known.set.with("new"));
+        assert!(asked.as_mut().now_or_never().is_none());
+        assert!(known.is_wished());
+        known.begin();
+        assert!(asked.as_mut().now_or_never().is_none());
+        known.end(false);
+        let found = asked.await.unwrap();
+        assert!(
+            !found.keys.contains("new"),
+            "it was in vain, and that is the answer"
+        );
+    }
+
+    #[actix_web::test]
+    async fn a_request_waits_for_a_fetch_under_way_and_wishes_for_no_other() {
+        let known = known(Duration::from_secs(3600));
+        known.begin();
+        let mut asked = std::pin::pin!(known.set.with("new"));
+        assert!(asked.as_mut().now_or_never().is_none());
+        known.published.send_modify(|keys| {
+            *keys = Arc::new(Keys {
+                number: 1,
+                ..Keys::default()
+            })
+        });
+        known.end(false);
+        assert_eq!(asked.await.unwrap().number, 1);
+        assert!(!known.is_wished());
+    }
+
+    #[actix_web::test]
+    async fn within_the_pause_nothing_is_fetched_even_when_the_last_fetch_failed() {
+        let known = known(Duration::from_secs(3600));
+        known.begin();
+        known.end(true);
+        assert!(known.set.with("new").now_or_never().unwrap().is_err());
+        known.begin();
+        known.end(false);
+        assert!(known.set.with("new").now_or_never().unwrap().is_ok());
+        assert!(!known.is_wished());
+    }
 }

@@ -19,9 +19,12 @@ use shared::metrics::{Histogram, Registry};
 use shared::shutdown::Shutdown;
 
 use super::identity_client::IdentityClient;
+use super::secret_keys::SecretKeys;
 
-/// A list older than this is not relied on.
+/// A list older than this is not relied on, unless it is looked at so seldom that it is this old between two looks.
 const STALE: Duration = Duration::from_secs(5);
+/// Beside the interval: two readings of 2 seconds each.
+const STALE_BEYOND_INTERVAL: Duration = Duration::from_secs(4);
 /// Entries are kept this much longer than identity-svc says, because clocks differ.
 const KEPT_LONGER_MS: i64 = 10_000;
 /// How late the gateway may learn of the end of a session.
@@ -45,6 +48,7 @@ pub struct Revocations(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     list: RwLock<List>,
+    stale_after: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -56,9 +60,11 @@ struct List {
 }
 
 impl Revocations {
-    pub fn new(metrics: &Registry) -> Self {
+    /// `interval` is between two looks at the list.
+    pub fn new(interval: Duration, metrics: &Registry) -> Self {
         let inner = Arc::new(Inner {
             list: RwLock::default(),
+            stale_after: stale_after(interval),
         });
         let (age, count) = (Arc::downgrade(&inner), Arc::downgrade(&inner));
         metrics.gauge_of(
@@ -87,13 +93,26 @@ impl Revocations {
 
     /// Whether the list is complete and young enough to be relied on.
     pub fn is_fresh(&self) -> bool {
-        self.0.age().is_some_and(|age| age < STALE)
+        self.0.age().is_some_and(|age| age < self.0.stale_after)
     }
 
     pub fn contains(&self, session: &[u8]) -> bool {
         let session = std::str::from_utf8(session).unwrap_or_default();
         self.0.read(|list| list.ended.contains_key(session))
     }
+
+    /// A session ends, in a test.
+    #[cfg(test)]
+    pub fn end(&self, session: &str) {
+        self.0.write(|list| {
+            list.ended.insert(session.to_owned(), i64::MAX);
+        });
+    }
+}
+
+/// However the interval is set, a list that is read in time is young enough.
+fn stale_after(interval: Duration) -> Duration {
+    STALE.max(interval + STALE_BEYOND_INTERVAL)
 }
 
 impl Inner {
@@ -121,6 +140,8 @@ struct Page {
     more: bool,
     /// How long after its end a session's access tokens may live.
     keep_seconds: i64,
+    /// See [`SecretKeys::take`].
+    secret_keys: Option<Vec<Option<String>>>,
 }
 
 pub struct RevocationFeed(Option<Feed>);
@@ -128,6 +149,7 @@ pub struct RevocationFeed(Option<Feed>);
 struct Feed {
     identity: IdentityClient,
     revocations: Revocations,
+    secret_keys: SecretKeys,
     interval: Duration,
     clock: Clock,
     cursor: String,
@@ -139,7 +161,7 @@ struct Feed {
 impl RevocationFeed {
     /// Starts reading. `ready` says whether the list is complete and young.
     pub fn start(
-        revocations: Revocations,
+        (revocations, secret_keys): (Revocations, SecretKeys),
         interval: Duration,
         clock: Clock,
         metrics: &Registry,
@@ -155,6 +177,7 @@ impl RevocationFeed {
         let feed = Feed {
             identity,
             revocations,
+            secret_keys,
             interval,
             clock,
             cursor: String::new(),
@@ -225,6 +248,7 @@ impl Feed {
             {
                 return Err("its cursor is none".to_owned());
             }
+            self.secret_keys.take(page.secret_keys, Instant::now());
             self.take(page.revocations, page.keep_seconds, is_first);
             self.cursor = page.cursor;
             if !page.more {
@@ -245,5 +269,20 @@ impl Feed {
                 }
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_is_read_in_time_is_never_stale() {
+        for (interval_ms, stale_ms) in [(50, 5000), (1000, 5000), (4000, 8000)] {
+            assert_eq!(
+                stale_after(Duration::from_millis(interval_ms)),
+                Duration::from_millis(stale_ms)
+            );
+        }
     }
 }

@@ -1,13 +1,8 @@
-//! Tokens that were found good, by their digest, so that a signature is checked once and not at every request.
+//! What is remembered of tokens, by their digest, so that a signature is checked once and not at every request.
 
 use std::collections::HashMap;
 
 use aws_lc_rs::digest::{SHA256, digest as sha256};
-
-use super::Checked;
-
-/// How many tokens one generation holds; a worker holds two, at most some tens of megabytes.
-const GENERATION_TOKENS: usize = 32_768;
 
 /// SHA-256, so that nobody can make two tokens that are taken for one.
 pub type Digest = [u8; 32];
@@ -21,61 +16,57 @@ pub fn digest(token: &str) -> Digest {
 }
 
 /// Two generations: what is used moves to the young one; when that is full, the old one is dropped whole.
-#[derive(Debug, Default)]
-pub struct TokenCache {
-    young: HashMap<Digest, Checked>,
-    old: HashMap<Digest, Checked>,
+#[derive(Debug)]
+pub struct TokenCache<T> {
+    /// How many tokens one generation holds.
+    capacity: usize,
+    young: HashMap<Digest, T>,
+    old: HashMap<Digest, T>,
 }
 
-impl TokenCache {
-    pub fn get(&mut self, digest: &Digest) -> Option<Checked> {
-        if let Some(checked) = self.young.get(digest) {
-            return Some(checked.clone());
+impl<T: Clone> TokenCache<T> {
+    /// Holds at most twice `capacity` tokens.
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            young: HashMap::new(),
+            old: HashMap::new(),
         }
-        let checked = self.old.remove(digest)?;
-        self.insert(*digest, checked.clone());
-        Some(checked)
     }
 
-    pub fn insert(&mut self, digest: Digest, checked: Checked) {
-        if self.young.len() >= GENERATION_TOKENS {
+    pub fn get(&mut self, digest: &Digest) -> Option<T> {
+        if let Some(known) = self.young.get(digest) {
+            return Some(known.clone());
+        }
+        let known = self.old.remove(digest)?;
+        self.insert(*digest, known.clone());
+        Some(known)
+    }
+
+    pub fn insert(&mut self, digest: Digest, known: T) {
+        if self.young.len() >= self.capacity {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.insert(digest, checked);
+        self.young.insert(digest, known);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
-    use bytes::Bytes;
-
-    use super::super::Caller;
     use super::*;
 
     #[test]
     fn it_is_bounded_and_keeps_what_is_used() {
-        let mut cache = TokenCache::default();
-        let checked = Checked {
-            caller: Rc::new(Caller {
-                user_id: Bytes::from_static(b"1"),
-                session_id: None,
-                expires_at_seconds: 0,
-            }),
-            expires_at_seconds: 0,
-            asked_until: None,
-            key_set: 0,
-        };
+        let mut cache = TokenCache::new(100);
         let used = digest("used");
-        cache.insert(used, checked.clone());
-        for number in 0..3 * GENERATION_TOKENS {
-            cache.insert(digest(&number.to_string()), checked.clone());
-            if number % 1000 == 0 {
+        cache.insert(used, 0);
+        for number in 0..300 {
+            cache.insert(digest(&number.to_string()), number);
+            if number % 30 == 0 {
                 assert!(cache.get(&used).is_some());
             }
         }
-        assert!(cache.young.len() + cache.old.len() <= 2 * GENERATION_TOKENS);
+        assert!(cache.young.len() + cache.old.len() <= 200);
         assert!(cache.get(&digest("0")).is_none());
     }
 }

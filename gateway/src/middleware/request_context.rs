@@ -258,6 +258,7 @@ fn write_path(request: &mut Request, path: &CanonicalPath) -> bool {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::fmt::Write;
     use std::future::pending;
     use std::time::Duration;
 
@@ -296,11 +297,9 @@ mod tests {
                     value: log::kv::Value<'kvs>,
                 ) -> Result<(), log::kv::Error> {
                     let is_a_time = key.as_str().ends_with("_ms");
-                    self.0 += &if is_a_time {
-                        String::new()
-                    } else {
-                        format!("{key}={value} ")
-                    };
+                    if !is_a_time {
+                        write!(self.0, "{key}={value} ").unwrap();
+                    }
                     Ok(())
                 }
             }
@@ -333,12 +332,16 @@ mod tests {
             clock: Clock::fixed(0),
             metrics: metrics.clone(),
         };
-        let file = crate::routes::parse(
-            "routes.toml",
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("routes.toml");
+        std::fs::write(
+            &path,
             "[rate_class.one]\nrequests_per_minute = 1\n[[route]]\nprefix = \"/app/\"\n\
              upstreams = [\"http://127.0.0.1:2\"]\nrate_class = \"one\"\n[[route]]\nprefix = \"/inner/\"\n\
              upstreams = [\"http://127.0.0.1:2\"]\nallow = [\"10.0.0.0/8\"]\n",
-        );
+        )
+        .unwrap();
+        let file = crate::routes::read_file(&path);
         OutermostLayer {
             routes: Arc::new(Routes::new(common, &file.unwrap())),
             trusted_proxies: TrustedProxies::default(),

@@ -1,31 +1,28 @@
 //! Forwards one request and brings back the response.
 
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_http::{Method, Payload, StatusCode};
 use actix_web::body::BoxBody;
-use actix_web::http::header::{HOST, HeaderMap, HeaderValue};
+use actix_web::http::header::HeaderMap;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-use super::headers::{self, Additions};
+use super::call::{Call, Outgoing};
+use super::headers;
 use super::held::Held;
 use super::request_body::{RequestBody, WholeBody};
 use super::response_body::{HeldBody, LengthOnly, StreamedBody};
-use super::transfer::{Failure, Patience, Transfer};
+use super::transfer::{Failure, Transfer};
 use super::websocket::Tunnel;
 use crate::edge_auth::{Checker, EdgeVerify, verified};
 use crate::error::GatewayError;
 use crate::http1::response_head::{Framing, ResponseHead};
-use crate::http1::write;
 use crate::middleware::request_context::RequestContext;
 use crate::routes::Route;
-use crate::server::app_service::{BodyLength, WebSocketUpgrade};
-use crate::upstream::{
-    Declared, Exchange, Permit, Pool, Reached, Requester, Upstream, UpstreamConnection, connect, reach,
-};
+use crate::server::app_service::{BodyLength, Upgraded, WebSocketUpgrade};
+use crate::upstream::{Permit, Pool, Reached, Upstream, UpstreamConnection, connect, reach};
 
 /// A response of up to this size is complete before the client sees its beginning, so that a broken one is an error
 /// and not a torn page.
@@ -41,26 +38,9 @@ pub struct Proxy {
     pub held: Held,
 }
 
-/// A request that is to be forwarded.
-struct Call<'a> {
-    request: &'a HttpRequest,
-    context: &'a RequestContext,
-    route: &'a Route,
-    path: &'a str,
-    is_websocket: bool,
-}
-
-/// The body that goes out.
-enum Outgoing {
-    /// There is none, which is not the same as an empty one.
-    Nothing,
-    Whole(Bytes),
-    Stream(RequestBody),
-}
-
 impl Proxy {
     /// Forwards a request of `route`. The response's body owns its connection to the upstream and the permit for it;
-    /// a 101 carries a [`Tunnel`] in its extensions. To drop the future or the body ends the work at the upstream.
+    /// a 101 carries an [`Upgraded`] in its extensions. To drop the future or the body ends the work at the upstream.
     ///
     /// The response may begin before `payload` was read to its end; its body reads on then.
     ///
@@ -104,12 +84,17 @@ impl Proxy {
             return Ok(response);
         }
         let outgoing = whole.bytes.clone().map_or(Outgoing::Nothing, Outgoing::Whole);
-        self.pass_on(&call, outgoing, checker)
+        let response = self
+            .pass_on(&call, outgoing, checker)
             .await
             .map_err(|error| match error {
                 GatewayError::BadGateway | GatewayError::GatewayTimeout => GatewayError::Unavailable,
                 other => other,
-            })
+            })?;
+        if response.status().is_success() && call.changes_password() {
+            checker.password_changed(request.headers());
+        }
+        Ok(response)
     }
 
     async fn pass_on(
@@ -147,8 +132,11 @@ impl Proxy {
             head = transfer.head().await;
         }
         let upstream = permit.upstream().clone();
-        let is_sent = transfer.is_sent();
-        let is_stale = is_reused && !transfer.has_response();
+        let standing = Standing {
+            is_sent: transfer.is_sent(),
+            is_stale: is_reused && !transfer.has_response(),
+            has_begun: head.is_ok(),
+        };
         let result = match head {
             Ok(head) => self.respond(call, head, transfer, permit, checker).await,
             Err(failure) => Err(failure),
@@ -158,10 +146,7 @@ impl Proxy {
                 response.extensions_mut().insert(upstream);
                 Ok(response)
             }
-            Err(failure) => {
-                let is_failure_of_upstream = is_sent && !is_stale;
-                Err(note(failure, &upstream, is_failure_of_upstream, context))
-            }
+            Err(failure) => Err(standing.note(failure, &upstream, context)),
         }
     }
 
@@ -202,7 +187,11 @@ impl Proxy {
             let mut response = response(status, headers, BoxBody::new(()));
             let session = call.context.caller.as_ref().map(|caller| checker.session(caller));
             let tunnel = Tunnel::new(transfer.into_upgraded(), permit, session);
-            response.extensions_mut().insert(tunnel);
+            response
+                .extensions_mut()
+                .insert(Upgraded::new(move |client, early| {
+                    Box::pin(tunnel.run(client, early))
+                }));
             return Ok(response);
         }
         let held_bytes = if call.route.is_identity {
@@ -277,133 +266,45 @@ impl Proxy {
     }
 }
 
-impl Call<'_> {
-    fn client(&self) -> IpAddr {
-        self.context.origin.address
-    }
-
-    fn requester(&self) -> Requester {
-        Requester::Client(self.client())
-    }
-
-    /// Whether it makes no difference if the upstream gets it twice (RFC 9110 section 9.2.2), and all of it is here.
-    fn may_be_repeated(&self, outgoing: &Outgoing) -> bool {
-        let method = self.request.method();
-        let is_idempotent = [
-            Method::GET,
-            Method::HEAD,
-            Method::OPTIONS,
-            Method::PUT,
-            Method::DELETE,
-        ]
-        .contains(method);
-        is_idempotent && matches!(outgoing, Outgoing::Nothing)
-    }
-
-    /// Begins the exchange; nothing is sent before it is waited for.
-    fn begin(&self, upstream: &Upstream, connection: UpstreamConnection, outgoing: Outgoing) -> Transfer {
-        let declared = match &outgoing {
-            Outgoing::Nothing => Declared::NoBody,
-            Outgoing::Whole(bytes) => Declared::Length(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
-            Outgoing::Stream(body) => match body.length() {
-                BodyLength::None => Declared::NoBody,
-                BodyLength::Known(length) => Declared::Length(length),
-                BodyLength::Unknown => Declared::Chunked,
-            },
-        };
-        let head = self.head(upstream, declared);
-        let mut exchange = Exchange::new(connection, self.request.method().clone(), head, declared);
-        let body = match outgoing {
-            Outgoing::Nothing => None,
-            Outgoing::Whole(bytes) => {
-                // It is exactly as long as was just said.
-                let _ = exchange.sender.push(bytes);
-                let _ = exchange.sender.end();
-                None
-            }
-            Outgoing::Stream(body) => Some(body),
-        };
-        let patience = Patience {
-            response: self.route.timeout,
-            pause: self.route.pause,
-        };
-        Transfer::new(exchange, body, patience)
-    }
-
-    fn head(&self, upstream: &Upstream, declared: Declared) -> BytesMut {
-        let Self {
-            request,
-            context,
-            route,
-            ..
-        } = self;
-        let mut out = BytesMut::with_capacity(1024);
-        out.extend_from_slice(request.method().as_str().as_bytes());
-        out.extend_from_slice(b" ");
-        out.extend_from_slice(route.upstream_path(self.path).as_bytes());
-        if let Some(query) = request.uri().query() {
-            out.extend_from_slice(b"?");
-            out.extend_from_slice(query.as_bytes());
-        }
-        out.extend_from_slice(b" HTTP/1.1\r\n");
-        let sent_host = request.headers().get(HOST).filter(|_| route.preserves_host);
-        let host = sent_host.map_or(upstream.url.authority().as_bytes(), HeaderValue::as_bytes);
-        write::line(&mut out, b"host", host);
-        let additions = Additions {
-            throttle_wait: context.throttle_wait_seconds,
-            caller: context.caller.as_deref(),
-        };
-        headers::to_upstream(
-            &mut out,
-            request.headers(),
-            &route.headers,
-            &context.origin,
-            &context.id,
-            &additions,
-        );
-        if self.is_websocket {
-            write::line(&mut out, b"connection", b"upgrade");
-            write::line(&mut out, b"upgrade", b"websocket");
-        }
-        match declared {
-            Declared::NoBody => {}
-            Declared::Length(length) => write::number_line(&mut out, b"content-length", length),
-            Declared::Chunked => write::line(&mut out, b"transfer-encoding", b"chunked"),
-        }
-        out.extend_from_slice(b"\r\n");
-        out
-    }
-}
-
 fn response(status: StatusCode, headers: HeaderMap, body: BoxBody) -> HttpResponse {
     let mut response = HttpResponse::with_body(status, body);
     *response.headers_mut() = headers;
     response
 }
 
-/// Counts and logs what went wrong, and says what the client is told.
-fn note(
-    failure: Failure,
-    upstream: &Upstream,
-    is_failure_of_upstream: bool,
-    context: &RequestContext,
-) -> GatewayError {
-    let (told, cause) = match failure {
-        Failure::Request(error) => return error,
-        Failure::Late => {
-            upstream.counts.late.increment();
-            (GatewayError::GatewayTimeout, "no response in time".to_owned())
+/// How far an exchange had come when it failed.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    /// The upstream had the whole request.
+    is_sent: bool,
+    /// It may just have been closing the connection, which it had for another request before.
+    is_stale: bool,
+    /// It had begun its response.
+    has_begun: bool,
+}
+
+impl Standing {
+    /// Counts and logs what went wrong, and says what the client is told.
+    fn note(self, failure: Failure, upstream: &Upstream, context: &RequestContext) -> GatewayError {
+        let (told, count, cause) = match failure {
+            Failure::Request(error) => return error,
+            Failure::Late => (
+                GatewayError::GatewayTimeout,
+                &upstream.counts.late,
+                "no response in time".to_owned(),
+            ),
+            Failure::Broken(cause) if self.has_begun => {
+                (GatewayError::BadGateway, &upstream.counts.torn, cause)
+            }
+            Failure::Broken(cause) => (GatewayError::BadGateway, &upstream.counts.broken, cause),
+        };
+        count.increment();
+        if self.is_sent && !self.is_stale {
+            upstream.health.failed();
         }
-        Failure::Broken(cause) => {
-            upstream.counts.broken.increment();
-            (GatewayError::BadGateway, cause)
-        }
-    };
-    if is_failure_of_upstream {
-        upstream.health.failed();
+        log::warn!(upstream:% = upstream.url, request_id:% = context.id; "no response from an upstream: {cause}");
+        told
     }
-    log::warn!(upstream:% = upstream.url, request_id:% = context.id; "no response from an upstream: {cause}");
-    told
 }
 
 /// The good case of `token/verify/`, answered here.

@@ -1,5 +1,6 @@
 //! One request to an upstream, and the response back.
 
+mod call;
 mod forward;
 mod headers;
 pub mod held;
@@ -37,3 +38,6 @@ pub async fn handler(
         .forward(&request, payload.into_inner(), &context, route, &checker)
         .await
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,18 +83,14 @@ impl MessageBody for StreamedBody {
         let Some((transfer, permit)) = this.source.take() else {
             return Poll::Ready(None);
         };
-        match piece {
-            Err(failure) => {
-                this.note(&failure, &permit);
-                Poll::Ready(Some(Err(io::Error::other("the response is torn"))))
-            }
-            Ok(_) => {
-                if let Some(connection) = transfer.finish() {
-                    this.pool.put(permit.upstream(), connection);
-                }
-                Poll::Ready(None)
-            }
+        if let Err(failure) = piece {
+            this.note(&failure, &permit);
+            return Poll::Ready(Some(Err(io::Error::other("the response is torn"))));
         }
+        if let Some(connection) = transfer.finish() {
+            this.pool.put(permit.upstream(), connection);
+        }
+        Poll::Ready(None)
     }
 }
 

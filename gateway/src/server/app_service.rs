@@ -8,6 +8,7 @@ use actix_http::body::BoxBody;
 use actix_http::error::PayloadError;
 use actix_http::{Request, Response};
 use futures_util::future::LocalBoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::GatewayError;
 pub use crate::http1::request_head::BodyLength;
@@ -20,6 +21,7 @@ type Reject = dyn Fn(GatewayError, ClientConnection) -> Response<BoxBody>;
 /// - A request carries [`ClientConnection`] and [`BodyLength`] in its extensions, and [`WebSocketUpgrade`] when the
 ///   client asks for one; its payload yields [`GatewayError`]s as [`payload_error`] wraps them.
 /// - The wire drops the future, or the response's body, when the client is gone: what works for the request ends then.
+/// - A 101 has [`Upgraded`] in its extensions.
 /// - A body that the response does not need may be left unread: the wire reads it over, or closes the connection.
 #[derive(Clone)]
 pub struct AppService {
@@ -59,6 +61,29 @@ pub struct ClientConnection {
 /// Marks a request that asks for an upgrade to WebSocket (HTTP/1.1).
 #[derive(Clone, Copy, Debug)]
 pub struct WebSocketUpgrade;
+
+/// A connection as bytes.
+pub trait ByteStream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin> ByteStream for Io {}
+
+type Run = dyn for<'a> FnOnce(&'a mut (dyn ByteStream + 'a), &'a [u8]) -> LocalBoxFuture<'a, ()>;
+
+/// What a client's connection belongs to after a 101; in the extensions of that response.
+pub struct Upgraded(Box<Run>);
+
+impl Upgraded {
+    pub fn new(
+        run: impl for<'a> FnOnce(&'a mut (dyn ByteStream + 'a), &'a [u8]) -> LocalBoxFuture<'a, ()> + 'static,
+    ) -> Self {
+        Self(Box::new(run))
+    }
+
+    /// Has the connection until its end. `early` is what the client has sent already.
+    pub async fn run(self, client: &mut (dyn ByteStream + '_), early: &[u8]) {
+        (self.0)(client, early).await;
+    }
+}
 
 /// Wraps what is wrong with a body, so that a payload can yield it.
 pub fn payload_error(error: GatewayError) -> PayloadError {

@@ -14,7 +14,7 @@ use futures_util::future::LocalBoxFuture;
 use tokio::io::AsyncWrite;
 use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
-use super::app_service::{BodyLength, ClientConnection, WebSocketUpgrade};
+use super::app_service::{BodyLength, ClientConnection, Upgraded, WebSocketUpgrade};
 use super::http1::{After, Connection};
 use super::http1_body::Intake;
 use super::http1_response::{Failure, ResponseWriter};
@@ -23,7 +23,6 @@ use super::stream::{self, ClientStream};
 use crate::error::GatewayError;
 use crate::http1::request_head::RequestHead;
 use crate::http1::write::{self, ResponseLines};
-use crate::proxy::websocket::Tunnel;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// A body that nobody wanted is read over for so much, and the connection goes on; beyond that it ends.
@@ -78,9 +77,9 @@ pub async fn exchange(connection: &mut Connection, head: RequestHead, request: R
     };
     drop(call);
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let tunnel = response.extensions_mut().remove::<Tunnel>();
-        return match tunnel {
-            Some(tunnel) => tunnelled(connection, &response, tunnel).await,
+        let upgraded = response.extensions_mut().remove::<Upgraded>();
+        return match upgraded {
+            Some(upgraded) => hand_over(connection, &response, upgraded).await,
             None => After::Abort,
         };
     }
@@ -148,7 +147,7 @@ fn asks_to_close(response: &Response<BoxBody>) -> bool {
 }
 
 /// Both ends have agreed on another protocol: from here on the connection belongs to them.
-async fn tunnelled(connection: &mut Connection, response: &Response<BoxBody>, tunnel: Tunnel) -> After {
+async fn hand_over(connection: &mut Connection, response: &Response<BoxBody>, upgraded: Upgraded) -> After {
     let mut out = BytesMut::with_capacity(512);
     let lines = ResponseLines {
         date: &connection.wire.date.get(),
@@ -163,7 +162,7 @@ async fn tunnelled(connection: &mut Connection, response: &Response<BoxBody>, tu
         return After::Abort;
     }
     let input = std::mem::take(&mut connection.input);
-    tunnel.run(client, &input).await;
+    upgraded.run(client, &input).await;
     After::Close
 }
 

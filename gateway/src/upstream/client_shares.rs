@@ -146,7 +146,7 @@ mod tests {
             let mut share = shares.of(IpAddr::from([10, 0, 0, number]).into());
             assert!(share.take(1) && !share.take(1));
         }
-        let (_, shards) = &*shares.held;
-        assert!(shards.iter().all(|shard| shard.lock().unwrap().is_empty()));
+        let (_, held) = &*shares.held;
+        assert!(held.iter().all(|shard| shard.lock().unwrap().is_empty()));
     }
 }

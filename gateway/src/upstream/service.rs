@@ -145,15 +145,14 @@ impl Upstream {
         let mut permit = Permit {
             upstream: self.clone(),
             requester,
-            _share: None,
+            share: None,
         };
         if let Requester::Client(address) = requester {
-            let mut share = self.shares.of(address.into());
+            let share = permit.share.insert(self.shares.of(address.into()));
             if !share.take(1) {
                 self.counts.share.increment();
                 return None;
             }
-            permit._share = Some(share);
         }
         Some(permit)
     }
@@ -172,7 +171,8 @@ impl Upstream {
 pub struct Permit {
     upstream: Arc<Upstream>,
     requester: Requester,
-    _share: Option<ClientShare>,
+    /// Of a client.
+    share: Option<ClientShare>,
 }
 
 impl Permit {

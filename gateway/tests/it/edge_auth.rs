@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gateway::{Running, WhenStale};
 use serde_json::json;
 use shared::clock::Clock;
@@ -218,23 +220,94 @@ async fn while_the_list_of_ended_sessions_is_missing_identity_is_asked_or_nobody
     assert!(answer.header("retry-after").is_some());
 }
 
+/// The token, as if it were signed with a secret.
+fn as_hs256(token: &str, kid: Option<&str>) -> String {
+    let header = match kid {
+        Some(kid) => json!({"alg": "HS256", "kid": kid}),
+        None => json!({"alg": "HS256"}),
+    };
+    let claims = token.split('.').nth(1).unwrap();
+    let signature = URL_SAFE_NO_PAD.encode([0; 32]);
+    format!(
+        "{}.{claims}.{signature}",
+        URL_SAFE_NO_PAD.encode(header.to_string())
+    )
+}
+
 #[actix_web::test]
 async fn a_token_whose_key_is_a_secret_is_checked_by_identity() {
+    for told in [Some(vec![Some("secret".to_owned())]), Some(vec![None]), None] {
+        let (identity, echo) = (FakeIdentity::start(), Echo::start());
+        identity.state().secret_keys = told.clone();
+        let gateway = start(&identity, &echo, |_| {}).await;
+        gateway.until_ready().await;
+        let is_named = told
+            .as_ref()
+            .is_some_and(|told| told.contains(&Some("secret".to_owned())));
+        let token = as_hs256(&identity.token(|_| {}), is_named.then_some("secret"));
+        let answer = with_token(&gateway, "/required/", &token).await;
+        assert_eq!(answer.seen("x-auth-user-id").unwrap(), "7", "{told:?}");
+        assert_eq!(identity.state().verify_count, 1);
+    }
+}
+
+#[actix_web::test]
+async fn a_token_that_only_claims_a_secret_key_costs_identity_nothing() {
     let (identity, echo) = (FakeIdentity::start(), Echo::start());
+    identity.state().secret_keys = Some(vec![Some("secret".to_owned())]);
     let gateway = start(&identity, &echo, |_| {}).await;
     gateway.until_ready().await;
-    // {"alg":"HS256"}
     let token = identity.token(|_| {});
-    let (_, rest) = token.split_once('.').unwrap();
-    let token = format!("eyJhbGciOiJIUzI1NiJ9.{rest}");
-    assert_eq!(
-        with_token(&gateway, "/required/", &token)
-            .await
-            .seen("x-auth-user-id")
-            .unwrap(),
-        "7"
+    for kid in [None, Some("k1"), Some("other")] {
+        let answer = with_token(&gateway, "/required/", &as_hs256(&token, kid)).await;
+        assert_refused(&answer, "Token is invalid");
+    }
+    assert_eq!(identity.state().verify_count, 0);
+    identity.state().verify = (
+        401,
+        json!({"detail": "Token is invalid", "code": "token_not_valid"}),
     );
-    assert_eq!(identity.state().verify_count, 1);
+    for _ in 0..50 {
+        let answer = with_token(&gateway, "/required/", &as_hs256(&token, Some("secret"))).await;
+        assert_refused(&answer, "Token is invalid");
+    }
+    assert_eq!(
+        identity.state().verify_count,
+        1,
+        "its refusal counts for a moment"
+    );
+}
+
+#[actix_web::test]
+async fn while_the_list_of_ended_sessions_is_missing_a_bad_token_is_not_asked_about() {
+    let (identity, echo) = (FakeIdentity::start(), Echo::start());
+    identity.state().has_feed = false;
+    let gateway = start(&identity, &echo, |_| {}).await;
+    let stranger = FakeIdentity::start().token(|_| {});
+    let expired = identity.token(|claims| claims["exp"] = json!(1));
+    for (token, message) in [(stranger, "Token is invalid"), (expired, "Token is expired")] {
+        assert_refused(&with_token(&gateway, "/required/", &token).await, message);
+    }
+    assert_eq!(identity.state().verify_count, 0);
+}
+
+#[actix_web::test]
+async fn while_the_keys_cannot_be_fetched_nobody_says_that_a_new_key_is_none() {
+    let (identity, echo) = (FakeIdentity::start(), Echo::start());
+    let gateway = start(&identity, &echo, |settings| {
+        settings.key_fetch_pause = Duration::ZERO;
+    })
+    .await;
+    gateway.until_ready().await;
+    let old = identity.token(|_| {});
+    identity.add_key("k2");
+    let new = identity.token(|_| {});
+    identity.state().has_keys = false;
+    let answer = with_token(&gateway, "/required/", &new).await;
+    answer.assert_error(503, "Service temporarily unavailable, try again later.");
+    assert_eq!(with_token(&gateway, "/required/", &old).await.status, 200);
+    identity.state().has_keys = true;
+    assert_eq!(with_token(&gateway, "/required/", &new).await.status, 200);
 }
 
 fn verify(token: &str, lines: &str) -> String {

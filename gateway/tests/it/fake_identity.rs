@@ -24,6 +24,10 @@ pub struct State {
     keys: Vec<(String, Arc<Ed25519KeyPair>)>,
     revoked: Vec<(String, i64)>,
     pub has_feed: bool,
+    /// What the feed says of secret keys; an earlier release says nothing.
+    pub secret_keys: Option<Vec<Option<String>>>,
+    /// Whether the public keys can be had.
+    pub has_keys: bool,
     /// What `token/verify/` answers.
     pub verify: (u16, Value),
     pub verify_count: usize,
@@ -41,6 +45,8 @@ impl FakeIdentity {
             keys: Vec::new(),
             revoked: Vec::new(),
             has_feed: true,
+            secret_keys: Some(Vec::new()),
+            has_keys: true,
             verify: (200, json!({})),
             verify_count: 0,
             key_fetch_count: 0,
@@ -94,16 +100,25 @@ impl FakeIdentity {
         match request.path() {
             "/.well-known/jwks.json" => {
                 state.key_fetch_count += 1;
+                if !state.has_keys {
+                    return HttpResponse::InternalServerError().finish();
+                }
                 let keys: Vec<Value> = state.keys.iter().map(|(kid, key)| public(kid, key)).collect();
                 HttpResponse::Ok().json(json!({ "keys": keys }))
             }
             "/internal/ready" => HttpResponse::NoContent().finish(),
-            "/internal/revocations" if state.has_feed => HttpResponse::Ok().json(json!({
-                "revocations": state.revoked,
-                "cursor": "1.",
-                "more": false,
-                "keep_seconds": 300,
-            })),
+            "/internal/revocations" if state.has_feed => {
+                let mut page = json!({
+                    "revocations": state.revoked,
+                    "cursor": "1.",
+                    "more": false,
+                    "keep_seconds": 300,
+                });
+                if let Some(names) = &state.secret_keys {
+                    page["secret_keys"] = json!(names);
+                }
+                HttpResponse::Ok().json(page)
+            }
             "/api/auth/token/verify/" => {
                 state.verify_count += 1;
                 let status = actix_web::http::StatusCode::from_u16(state.verify.0).unwrap();

@@ -1,7 +1,8 @@
 //! For gateways, which poll both. They are on this service's own port only: no gateway routes `/internal`.
 //!
 //! - `GET /internal/ready`: 503 from the signal to stop on, so that nothing new is sent to a replica that is about to close.
-//! - `GET /internal/revocations?after=<cursor>`: sessions that have ended while access tokens of theirs may still be alive.
+//! - `GET /internal/revocations?after=<cursor>`: sessions that have ended while access tokens of theirs may still be alive;
+//!   and which keys are shared secrets, since gateways can check all tokens but theirs.
 //!
 //! Rows that commit late carry earlier times, so a complete reading goes on some seconds before its own time, and repeats
 //! what it gave.
@@ -28,6 +29,8 @@ struct Page {
     cursor: String,
     more: bool,
     keep_seconds: i64,
+    /// Names; `null` is the key of tokens that name none.
+    secret_keys: Vec<Option<String>>,
 }
 
 /// Whether gateways may send requests here. Not whether database or broker can be reached: that is the same for all replicas,
@@ -63,6 +66,7 @@ pub async fn revocations(request: HttpRequest, state: web::Data<AppState>) -> Re
             cursor: next,
             more,
             keep_seconds: keep_ms / 1000,
+            secret_keys: state.tokens.secret_keys(now_ms),
         },
     );
     answer.headers_mut().insert(

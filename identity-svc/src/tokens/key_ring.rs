@@ -34,6 +34,7 @@ pub struct KeyRing {
     verifying: VerifyingKeys,
     verifying_with_legacy: VerifyingKeys,
     legacy_until_ms: i64,
+    secret_kids: Vec<String>,
     jwks: Value,
 }
 
@@ -71,6 +72,11 @@ impl KeyRing {
                 key,
             });
         }
+        let secret_kids = keys
+            .iter()
+            .filter(|key| key.algorithm == SigningAlgorithm::HS256)
+            .map(|key| key.kid.clone())
+            .collect();
         let mut signing: Vec<SigningKey> = keys
             .into_iter()
             .filter(|key| key.algorithm == algorithm)
@@ -88,6 +94,7 @@ impl KeyRing {
             verifying,
             verifying_with_legacy,
             legacy_until_ms,
+            secret_kids,
             jwks: json!({ "keys": published }),
         })
     }
@@ -104,6 +111,14 @@ impl KeyRing {
         } else {
             &self.verifying
         }
+    }
+
+    /// The keys that are shared secrets, by name; `None` is one whose tokens name no key. What they signed, nobody but this
+    /// service can check.
+    pub fn secret_keys(&self, now_ms: i64) -> Vec<Option<String>> {
+        let named = self.secret_kids.iter().cloned().map(Some);
+        let unnamed = (now_ms < self.legacy_until_ms).then_some(None);
+        named.chain(unnamed).collect()
     }
 
     /// The public keys (RFC 7517 section 5); a shared secret is not among them.

@@ -107,6 +107,11 @@ impl Tokens {
         self.ring().jwks().clone()
     }
 
+    /// See [`KeyRing::secret_keys`].
+    pub fn secret_keys(&self, now_ms: i64) -> Vec<Option<String>> {
+        self.ring().secret_keys(now_ms)
+    }
+
     pub fn refresh_lifetime(&self) -> Duration {
         self.settings.refresh_lifetime
     }
@@ -306,6 +311,25 @@ mod tests {
             );
             std::fs::remove_file(&settings.keys_file).unwrap();
         }
+    }
+
+    #[test]
+    fn gateways_are_told_which_keys_are_secrets_and_until_when() {
+        let mut settings = settings(SigningAlgorithm::EdDSA);
+        let secret = || shared::secret::Secret::new("a secret of at least thirty-two bytes".to_owned());
+        let tokens = Tokens::start(settings.clone(), NOW_MS).unwrap();
+        assert_eq!(tokens.secret_keys(NOW_MS), []);
+        settings.hs256_secret = Some(secret());
+        settings.legacy = Some(LegacyKey {
+            secret: secret(),
+            until_ms: NOW_MS + 1,
+        });
+        let tokens = Tokens::start(settings.clone(), NOW_MS).unwrap();
+        let [Some(_), None] = tokens.secret_keys(NOW_MS)[..] else {
+            panic!("{:?}", tokens.secret_keys(NOW_MS))
+        };
+        assert_eq!(tokens.secret_keys(NOW_MS + 1).len(), 1, "its time is over");
+        std::fs::remove_file(&settings.keys_file).unwrap();
     }
 
     #[test]

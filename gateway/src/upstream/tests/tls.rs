@@ -95,7 +95,7 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor) {
 }
 
 fn upstream(address: SocketAddr, tls: UpstreamTls) -> Arc<Upstream> {
-    let url = format!("https://{}", address);
+    let url = format!("https://{address}");
     let tls = Some(Arc::new(tls));
     Upstream::new(url.parse().unwrap(), tls, None, 10, &Registry::default())
 }
