@@ -13,7 +13,7 @@ case ${1:-} in
 esac
 database=${1:-https://github.com/RustSec/advisory-db.git}
 
-need_cargo_tool cargo-audit 0.22.0
+need_cargo_tool cargo-audit 0.22.2
 case $database in
   *://*) options=(--url "$database" --db "$target_dir/tools/advisory-db") ;;
   *)

@@ -89,6 +89,8 @@ const GATEWAY_ROOMS: &[(&str, &str)] = &[
         "settings",
         "client_address upstream routes edge_auth middleware server",
     ),
+    // What property tests and fuzz targets see.
+    ("fuzzing", "http1 routes server"),
     ("reload", "routes server"),
     (
         "service",
