@@ -14,6 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use shared::clock::Clock;
+use shared::internal_secret::InternalSecret;
 use shared::metrics::{Counter, Histogram, LATENCY_BUCKETS, Registry};
 
 pub use address_rules::AddressRules;
@@ -189,6 +190,7 @@ impl Table {
 #[derive(Clone, Debug)]
 pub struct Common {
     pub identity_urls: Vec<UpstreamUrl>,
+    pub internal_secret: Option<InternalSecret>,
     pub timeout: Duration,
     pub body: Limits,
     pub max_in_flight: usize,
@@ -234,11 +236,13 @@ fn build(common: &Common, file: &RoutesFile, old: Option<&Table>) -> Table {
                     .get(url)
                     .filter(|old| old.is(tls, probe_path, max_in_flight));
                 let upstream = same.cloned().unwrap_or_else(|| {
-                    Upstream::new(
+                    let is_identity = common.identity_urls.contains(url);
+                    Upstream::with_secret(
                         url.clone(),
                         tls.cloned(),
                         probe_path.map(ToOwned::to_owned),
                         max_in_flight,
+                        common.internal_secret.clone().filter(|_| is_identity),
                         &common.metrics,
                     )
                 });
@@ -375,6 +379,7 @@ mod tests {
         let seconds = Duration::from_secs(1);
         let common = Common {
             identity_urls: vec!["http://127.0.0.1:1".parse().unwrap()],
+            internal_secret: None,
             timeout: seconds,
             body: Limits {
                 max_bytes: 10,
