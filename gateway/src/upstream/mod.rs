@@ -28,6 +28,7 @@ pub use request_sender::{Declared, RequestSender, WrongLength};
 pub use response_reader::{ResponseError, ResponseReader};
 pub use service::{Permit, Requester, Upstream};
 pub use tls::{ClientCertificate, UpstreamTls};
+pub use tls_connector::check_tls;
 pub use url::{BadUpstreamUrl, UpstreamUrl};
 
 #[cfg(test)]

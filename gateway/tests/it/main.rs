@@ -8,6 +8,7 @@
 mod bodies;
 mod budget;
 mod client_ends;
+mod command_line;
 mod cors;
 mod early_responses;
 mod edge_auth;
