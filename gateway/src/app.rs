@@ -5,7 +5,7 @@
 //! 3. The middleware of [`start`], each an ordinary actix-web one.
 //! 4. A handler of [`handlers`], or else the proxy, which forwards to the route's upstream.
 //!
-//! A middleware or a handler of your own is one line here, marked with "yours"; docs/gateway/README.md shows both.
+//! A middleware or a handler of your own is one line, where it says "yours go here"; docs/gateway/README.md shows both.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -45,11 +45,11 @@ pub async fn start(parts: Parts) -> Option<AppService> {
         .app_data(Data::from(parts.rate_limit))
         .app_data(Data::new(parts.checker))
         .app_data(Data::new(parts.proxy))
-        // actix-web calls the last one first: read from below.
+        // actix-web calls the last one first: read upwards.
         .wrap(from_fn(middleware::edge_auth::authenticate))
         .wrap(from_fn(middleware::rate_limit::limit))
         .wrap(from_fn(middleware::address_rules::check))
-        // Yours: .wrap(from_fn(...))
+        // Yours go here: .wrap(from_fn(...))
         .configure(handlers)
         .configure(|config| extra_pages(config, parts.extra_pages.as_ref()))
         .default_service(web::to(proxy::handler));
@@ -84,10 +84,7 @@ fn extra_pages(config: &mut ServiceConfig, pages: Option<&ExtraPages>) {
     config.service(scope);
 }
 
-/// What the gateway answers by itself.
+/// What the gateway answers by itself. Yours go here: `config.route("/hello", web::get().to(hello))`.
 fn handlers(config: &mut ServiceConfig) {
-    config
-        .service(web::resource(edge_auth::FORWARD_PATHS).to(middleware::edge_auth::forward))
-        // Yours: .route("/hello", web::get().to(hello))
-        ;
+    config.service(web::resource(edge_auth::FORWARD_PATHS).to(middleware::edge_auth::forward));
 }

@@ -227,7 +227,7 @@ fn entrance(settings: &Settings, tls: Option<TlsAcceptor>, metrics: &Registry) -
         proxy_protocol: settings.proxy_protocol,
         trusted_proxies: settings.trusted_proxies.clone(),
         deadlines: Deadlines::new(settings.header_timeout, settings.keep_alive),
-        per_address: AddressLimit::new(settings.max_connections_per_address),
+        per_address: AddressLimit::new(settings.connections_per_address),
         connections: Arc::new(metrics.gauge(
             "gatehouse_gateway_connections",
             "Connections of clients that are open.",

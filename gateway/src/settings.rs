@@ -49,7 +49,7 @@ pub struct Settings {
     /// `GATEHOUSE_GATEWAY_TLS_CERTIFICATE_FILE` and `GATEHOUSE_GATEWAY_TLS_KEY_FILE`: PEM, both or none. Default none.
     pub tls: Option<TlsFiles>,
     /// `GATEHOUSE_GATEWAY_HSTS_SECONDS`: over its own TLS, how long browsers shall come back by TLS alone; 0 says nothing.
-    /// Default 15552000, 180 days.
+    /// Default 31536000, a year.
     pub hsts: Duration,
     /// `GATEHOUSE_GATEWAY_CORS_ORIGINS` (separated by commas, or `*`) and `GATEHOUSE_GATEWAY_CORS_CREDENTIALS`.
     /// Default: none, off.
@@ -65,13 +65,13 @@ pub struct Settings {
     pub probe_interval: Duration,
     /// `GATEHOUSE_GATEWAY_MAX_IN_FLIGHT`: requests under way to one upstream; more are answered 503. Default 1024.
     pub max_in_flight: usize,
+    /// `GATEHOUSE_GATEWAY_CONNECTIONS_PER_ADDRESS`: of one client address, or one /64 of IPv6; more are closed at once. The
+    /// trusted proxies may have as many as they like. 0 is no limit. Default 0.
+    pub connections_per_address: usize,
     /// `GATEHOUSE_GATEWAY_AUTH_REQUESTS_PER_MINUTE`: 0 is no limit. Default 60.
     pub auth_requests_per_minute: usize,
     /// `GATEHOUSE_GATEWAY_MAX_BODY_BYTES`: of a request. Default 2621440, 2.5 MiB.
     pub max_body_bytes: usize,
-    /// `GATEHOUSE_GATEWAY_MAX_CONNECTIONS_PER_ADDRESS`: of one client address, or one /64 of IPv6; more are closed at
-    /// once. The trusted proxies may have as many as they like. 0 is no limit. Default 0.
-    pub max_connections_per_address: usize,
     /// `GATEHOUSE_GATEWAY_HEADER_SECONDS`: for a request's header. Default 10.
     pub header_timeout: Duration,
     /// `GATEHOUSE_GATEWAY_BODY_SECONDS`: for a request's whole body. Default 20.
@@ -128,7 +128,7 @@ impl Settings {
             trusted_proxies,
             proxy_protocol,
             tls: tls_files(env),
-            hsts: env.seconds("GATEHOUSE_GATEWAY_HSTS_SECONDS", 15_552_000, 0..=63_072_000),
+            hsts: env.seconds("GATEHOUSE_GATEWAY_HSTS_SECONDS", 31_536_000, 0..=63_072_000),
             cors: cors(env),
             revocations_interval: Duration::from_millis(env.number(
                 "GATEHOUSE_GATEWAY_REVOCATIONS_MILLISECONDS",
@@ -143,13 +143,9 @@ impl Settings {
             ),
             probe_interval: seconds("PROBE", 1, 3600),
             max_in_flight: count("GATEHOUSE_GATEWAY_MAX_IN_FLIGHT", 1024, 1..=1_000_000),
+            connections_per_address: count("GATEHOUSE_GATEWAY_CONNECTIONS_PER_ADDRESS", 0, 0..=1_000_000),
             auth_requests_per_minute: count(BUDGET, 60, 0..=100_000),
             max_body_bytes: count(MAX_BODY, 2_621_440, 1024..=1 << 30),
-            max_connections_per_address: count(
-                "GATEHOUSE_GATEWAY_MAX_CONNECTIONS_PER_ADDRESS",
-                0,
-                0..=1_000_000,
-            ),
             header_timeout: seconds("HEADER", 10, 300),
             body_timeout: seconds("BODY", 20, 3600),
             upstream_timeout: seconds("UPSTREAM", 8, 3600),
@@ -249,6 +245,8 @@ mod tests {
             "http://127.0.0.1:8001"
         );
         assert_eq!(settings.auth_requests_per_minute, 60);
+        assert_eq!(settings.connections_per_address, 0);
+        assert_eq!(settings.hsts, Duration::from_secs(31_536_000));
         env.finish(&["GATEHOUSE_"]).unwrap();
     }
 }

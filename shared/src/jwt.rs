@@ -12,6 +12,9 @@ use serde_json::{Map, Value};
 /// Longer texts are no tokens of ours; the bound keeps checking cheap.
 const MAX_TOKEN_BYTES: usize = 8192;
 
+/// The length of an HS256 signature (RFC 7518 section 3.2).
+const HS256_BYTES: usize = 32;
+
 /// How far the clock of the replica that issued a token may be ahead of ours. Never applied to `exp`.
 const CLOCK_SKEW_SECONDS: i64 = 5;
 
@@ -284,9 +287,36 @@ pub fn unverified_kid(token: &str) -> Option<String> {
     peek(token)?.kid
 }
 
-/// The claims of a token that somebody else has checked.
-pub fn unverified_claims(token: &str) -> Option<Claims> {
-    from_segment(token.split('.').nth(1)?).ok()
+/// The claims of a token whose key is not here, when they pass every check that needs none. Whoever has the key must still
+/// check the signature.
+///
+/// # Errors
+/// Why no key can make it good.
+pub fn unverified_claims(
+    token: &str,
+    expected: Option<TokenType>,
+    now_seconds: i64,
+) -> Result<Claims, TokenError> {
+    let mut parts = token.split('.');
+    let (Some(header), Some(payload), Some(signature), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(TokenError::Invalid);
+    };
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(TokenError::Invalid);
+    }
+    let header: Header = from_segment(header)?;
+    let signature = URL_SAFE_NO_PAD
+        .decode(signature)
+        .map_err(|_| TokenError::Invalid)?;
+    let is_short = header.alg == SigningAlgorithm::HS256.name() && signature.len() != HS256_BYTES;
+    if header.crit.is_some() || is_short || signature.is_empty() {
+        return Err(TokenError::Invalid);
+    }
+    let claims = from_segment(payload)?;
+    check_claims(&claims, expected, now_seconds)?;
+    Ok(claims)
 }
 
 fn from_segment<T: for<'de> Deserialize<'de>>(segment: &str) -> Result<T, TokenError> {
@@ -349,6 +379,37 @@ mod tests {
 
     fn good() -> Value {
         json!({"token_type": "access", "exp": NOW + 60, "iat": NOW, "jti": "j", "user_id": "7", "sid": "s"})
+    }
+
+    #[test]
+    fn what_no_key_can_make_good_is_seen_without_one() {
+        let header = json!({"alg": "HS256"});
+        let check = |token: &str| unverified_claims(token, Some(TokenType::Access), NOW);
+        let whole = token(&header, &good());
+        assert_eq!(check(&whole).unwrap().user_id.as_deref(), Some("7"));
+        let (input, _) = whole.rsplit_once('.').unwrap();
+        for bad in [
+            format!("{input}."),
+            format!("{input}.AAAA"),
+            format!("{input}.!"),
+            input.to_owned(),
+            format!("{whole}.x"),
+            token(&json!({"alg": "HS256", "crit": ["b64"]}), &good()),
+            "a.b.c".to_owned(),
+        ] {
+            assert_eq!(check(&bad), Err(TokenError::Invalid), "{bad}");
+        }
+        let with = |name: &str, value: Value| {
+            let mut claims = good();
+            claims[name] = value;
+            check(&token(&header, &claims))
+        };
+        assert_eq!(with("exp", json!(NOW)), Err(TokenError::Expired));
+        assert_eq!(with("token_type", json!("refresh")), Err(TokenError::WrongType));
+        assert_eq!(
+            check(&token(&header, &json!({"x": 1}))),
+            Err(TokenError::NoExpiry)
+        );
     }
 
     fn verify(header: &Value, payload: &Value) -> Result<Claims, TokenError> {

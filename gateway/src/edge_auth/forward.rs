@@ -6,26 +6,19 @@ use actix_web::http::header;
 use bytes::Bytes;
 use shared::headers::{AUTH_SESSION_ID, AUTH_USER_ID};
 
-use super::{Caller, Refusal};
+use super::Caller;
 
 /// Where it is, as actix-web writes it; Envoy puts the path of the request behind it.
 pub const FORWARD_PATHS: [&str; 2] = ["/auth/forward", "/auth/forward/{path:.*}"];
 
-/// 200 and who it is, or 401.
-pub fn forward_response<C: AsRef<Caller>>(checked: Result<&Option<C>, &Refusal>) -> HttpResponse {
-    match checked {
-        Ok(Some(caller)) => {
-            let caller = caller.as_ref();
-            let mut response = HttpResponse::Ok();
-            response
-                .insert_header((header::CACHE_CONTROL, "no-store"))
-                .insert_header((AUTH_USER_ID, caller.user_id.as_ref()));
-            if let Some(session_id) = &caller.session_id {
-                response.insert_header((AUTH_SESSION_ID, session_id.as_ref()));
-            }
-            response.body(Bytes::new())
-        }
-        Ok(None) => Refusal::NotAuthenticated.response(),
-        Err(refusal) => refusal.response(),
+/// 200 and who it is.
+pub fn forward_response(caller: &Caller) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((AUTH_USER_ID, caller.user_id.as_ref()));
+    if let Some(session_id) = &caller.session_id {
+        response.insert_header((AUTH_SESSION_ID, session_id.as_ref()));
     }
+    response.body(Bytes::new())
 }

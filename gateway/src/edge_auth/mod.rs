@@ -163,11 +163,12 @@ impl Checker {
 
     /// identity-svc has just taken a change of the password from who sent `headers`.
     pub fn password_changed(&self, headers: &HeaderMap) {
-        let token = bearer_token(headers).ok().flatten();
-        let session = token
-            .and_then(shared::jwt::unverified_claims)
-            .and_then(|claims| claims.sid);
-        if let Some(session) = session {
+        let now_seconds = self.shared.clock.now_seconds();
+        let Ok(Some(token)) = bearer_token(headers) else {
+            return;
+        };
+        let claims = shared::jwt::unverified_claims(token, Some(TokenType::Access), now_seconds);
+        if let Some(session) = claims.ok().and_then(|claims| claims.sid) {
             self.shared.password_changes.note(session.into());
         }
     }
@@ -263,6 +264,9 @@ impl Checker {
         if let Some(checked) = remembered.filter(|checked| checked.asked_until.is_some()) {
             return Ok(checked.caller);
         }
+        // What no key can make good costs no question. Its signature is for identity-svc to check.
+        let claims = shared::jwt::unverified_claims(token, Some(TokenType::Access), now_seconds);
+        let caller = caller(claims.map_err(Refusal::Token)?)?;
         // Its word is no matter of our keys, but a change of them ends it all the same.
         let key_set = self.shared.keys.number();
         let question = || {
@@ -270,12 +274,6 @@ impl Checker {
             async move { identity.verify(&token).await }
         };
         self.questions.ask(digest, client, question).await?;
-        // identity-svc has checked the signature; what the claims mean to a route is checked here.
-        let claims = shared::jwt::unverified_claims(token).ok_or(Refusal::Token(TokenError::Invalid))?;
-        if claims.token_type.as_deref() != Some(TokenType::Access.as_str()) {
-            return Err(Refusal::Token(TokenError::WrongType));
-        }
-        let caller = caller(claims)?;
         self.remember(digest, &caller, Some(Instant::now() + ASKED), key_set);
         Ok(caller)
     }

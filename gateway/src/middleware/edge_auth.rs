@@ -3,9 +3,10 @@
 use std::rc::Rc;
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, web};
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
+use futures_util::future::LocalBoxFuture;
 
 use super::request_context::RequestContext;
 use crate::edge_auth::{self, Caller, Checker, Refusal};
@@ -48,7 +49,25 @@ async fn check(request: &HttpRequest) -> Result<Option<Rc<Caller>>, Refusal> {
         .await
 }
 
+/// An extractor for handlers of the gateway's own: who the client is. Without a good access token the handler is not
+/// called, and the response is 401.
+#[derive(Clone, Debug)]
+pub struct Authenticated(pub Rc<Caller>);
+
+impl FromRequest for Authenticated {
+    type Error = Refusal;
+    type Future = LocalBoxFuture<'static, Result<Self, Refusal>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let caller = check(&request).await?;
+            caller.map(Self).ok_or(Refusal::NotAuthenticated)
+        })
+    }
+}
+
 /// The handler of [`edge_auth::FORWARD_PATHS`]: 200 and who it is, or 401.
-pub async fn forward(request: HttpRequest) -> HttpResponse {
-    edge_auth::forward_response(check(&request).await.as_ref())
+pub async fn forward(caller: Authenticated) -> HttpResponse {
+    edge_auth::forward_response(&caller.0)
 }

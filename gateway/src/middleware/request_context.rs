@@ -332,12 +332,16 @@ mod tests {
             clock: Clock::fixed(0),
             metrics: metrics.clone(),
         };
-        let file = crate::routes::parse(
-            "routes.toml",
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("routes.toml");
+        std::fs::write(
+            &path,
             "[rate_class.one]\nrequests_per_minute = 1\n[[route]]\nprefix = \"/app/\"\n\
              upstreams = [\"http://127.0.0.1:2\"]\nrate_class = \"one\"\n[[route]]\nprefix = \"/inner/\"\n\
              upstreams = [\"http://127.0.0.1:2\"]\nallow = [\"10.0.0.0/8\"]\n",
-        );
+        )
+        .unwrap();
+        let file = crate::routes::read_file(&path);
         OutermostLayer {
             routes: Arc::new(Routes::new(common, &file.unwrap())),
             trusted_proxies: TrustedProxies::default(),

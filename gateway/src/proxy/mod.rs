@@ -6,8 +6,6 @@ mod headers;
 pub mod held;
 mod request_body;
 mod response_body;
-#[cfg(test)]
-mod tests;
 mod timer;
 mod transfer;
 pub mod websocket;
@@ -40,3 +38,6 @@ pub async fn handler(
         .forward(&request, payload.into_inner(), &context, route, &checker)
         .await
 }
+
+#[cfg(test)]
+mod tests;

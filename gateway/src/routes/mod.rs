@@ -2,9 +2,11 @@
 
 mod address_rules;
 mod canonical_path;
+mod entry;
 mod file;
 mod header_rules;
 mod host;
+mod listing;
 mod protection;
 
 use std::collections::HashMap;
@@ -16,11 +18,10 @@ use shared::metrics::{Counter, Histogram, LATENCY_BUCKETS, Registry};
 
 pub use address_rules::AddressRules;
 pub use canonical_path::CanonicalPath;
-#[cfg(test)]
-pub use file::parse;
 pub use file::{FileError, RouteSettings, RoutesFile, read_file};
 pub use header_rules::HeaderRules;
 pub use host::HostPattern;
+pub use listing::listing;
 
 use crate::request_budget::RateLimit;
 use crate::upstream::{Group, Upstream, UpstreamTls, UpstreamUrl};
@@ -253,15 +254,13 @@ fn build(common: &Common, file: &RoutesFile, old: Option<&Table>) -> Table {
         Some(IDENTITY_PROBE),
         common.max_in_flight,
     );
-    let is_free = |prefix: &&str| {
-        let same = |route: &RouteSettings| {
-            route.host.is_none() && route.prefix.trim_end_matches('/') == prefix.trim_end_matches('/')
-        };
-        !file.routes.iter().any(same)
-    };
     let mut routes: Vec<Arc<Route>> = IDENTITY_PREFIXES
         .into_iter()
-        .chain(DOCUMENT_PREFIXES.into_iter().filter(is_free))
+        .chain(
+            DOCUMENT_PREFIXES
+                .into_iter()
+                .filter(|prefix| is_free(file, prefix)),
+        )
         .map(|prefix| {
             Arc::new(Route {
                 host: None,
@@ -334,19 +333,26 @@ fn build(common: &Common, file: &RoutesFile, old: Option<&Table>) -> Table {
             counts: RouteCounts::new(&settings.name(), &common.metrics),
         }));
     }
-    routes.sort_by_key(|route| {
-        let is_own = IDENTITY_PREFIXES.contains(&route.prefix.as_str());
-        std::cmp::Reverse((
-            is_own,
-            route.host.as_ref().map(HostPattern::rank),
-            route.prefix.len(),
-        ))
-    });
+    routes.sort_by_key(|route| order(route.host.as_ref(), &route.prefix));
     Table {
         routes,
         identity,
         upstreams,
     }
+}
+
+/// Whether no route of the file takes a prefix of identity-svc's document.
+fn is_free(file: &RoutesFile, prefix: &str) -> bool {
+    let is_same = |route: &RouteSettings| {
+        route.host.is_none() && route.prefix.trim_end_matches('/') == prefix.trim_end_matches('/')
+    };
+    !file.routes.iter().any(is_same)
+}
+
+/// In which order routes count: identity-svc's own first, then those of a host, then the longest prefix.
+fn order(host: Option<&HostPattern>, prefix: &str) -> impl Ord + use<> {
+    let is_own = IDENTITY_PREFIXES.contains(&prefix);
+    std::cmp::Reverse((is_own, host.map(HostPattern::rank), prefix.len()))
 }
 
 /// Whether the gateway itself may have a page at `path`.

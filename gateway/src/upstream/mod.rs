@@ -12,8 +12,6 @@ mod pool;
 mod request_sender;
 mod response_reader;
 mod service;
-#[cfg(test)]
-mod tests;
 mod tls;
 mod tls_connector;
 mod url;
@@ -30,4 +28,8 @@ pub use request_sender::{Declared, RequestSender, WrongLength};
 pub use response_reader::{ResponseError, ResponseReader};
 pub use service::{Permit, Requester, Upstream};
 pub use tls::{ClientCertificate, UpstreamTls};
+pub use tls_connector::check_tls;
 pub use url::{BadUpstreamUrl, UpstreamUrl};
+
+#[cfg(test)]
+mod tests;

@@ -70,6 +70,15 @@ impl Connector {
     }
 }
 
+/// What is wrong with the files and names of `tls` for an upstream at `url`.
+///
+/// # Errors
+/// The first thing that is.
+pub fn check_tls(url: &UpstreamUrl, tls: Option<&UpstreamTls>) -> Result<(), String> {
+    let connector = Connector::new(url, tls);
+    connector.tls().map(drop).map_err(|error| error.to_string())
+}
+
 impl Files {
     fn read(tls: Option<&UpstreamTls>) -> Result<Self, String> {
         let Some(tls) = tls else {

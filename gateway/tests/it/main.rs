@@ -7,6 +7,7 @@
 
 mod bodies;
 mod budget;
+mod command_line;
 mod cors;
 mod edge_auth;
 mod failures;

@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
 
+use gateway::Settings;
+use gateway::routes::{Auth, RouteSettings};
+
 use crate::support::{Echo, ask, get, start_gateway, start_gateway_with_pages};
 
 #[actix_web::test]
@@ -132,4 +135,67 @@ async fn pages_of_its_own_are_served_below_dev_only() {
 #[expect(clippy::panic, reason = "the page of a test that wants one")]
 fn broken_page() -> HttpResponse {
     panic!("a page is broken")
+}
+
+fn protected_and_open(settings: &mut Settings, echo: &Echo) {
+    let upstreams = vec![echo.address.try_into().unwrap()];
+    let mut admin = RouteSettings::new("/admin/", upstreams.clone());
+    admin.auth = Auth::Required;
+    settings.routes.routes = vec![RouteSettings::new("/", upstreams), admin];
+}
+
+#[actix_web::test]
+async fn no_spelling_of_a_protected_path_reaches_its_service_without_a_token() {
+    let echo = Echo::start();
+    let gateway = start_gateway(echo.address, |settings| protected_and_open(settings, &echo)).await;
+    for (path, status) in [
+        ("/admin/users", 401),
+        ("/%61dmin/users", 401),
+        ("/a%64min/%75sers", 401),
+        ("/%61%64%6D%69%6E/x", 401),
+        ("/adm%69n", 404),
+        ("/admin", 404),
+        ("/Admin/users", 404),
+        ("/ADM%49N", 404),
+        ("/%2561dmin/users", 404),
+        ("/admin%2Fusers", 404),
+        ("/x/%2e%2e/admin/users", 404),
+        ("/admin;a=b/users", 404),
+        ("//admin/users", 404),
+    ] {
+        let answer = get(&gateway, path, "X-Auth-User-Id: 1\r\n").await;
+        assert_eq!(answer.status, status, "{path}");
+    }
+    assert_eq!(echo.request_count(), 0);
+    let answer = get(&gateway, "/%61dministr%61tion/%7ex%2fy", "").await;
+    assert_eq!(answer.status, 404, "an escaped slash is nobody's");
+    let answer = get(&gateway, "/%61dministr%61tion/%7ex%3a%c3%a9?%61", "").await;
+    assert_eq!(
+        answer.json()["target"],
+        "/administration/~x%3A%C3%A9?%61",
+        "the service sees the canonical path, and the query as it was"
+    );
+}
+
+#[actix_web::test]
+async fn the_budget_counts_the_canonical_path() {
+    let echo = Echo::start();
+    let gateway = start_gateway(echo.address, |settings| settings.auth_requests_per_minute = 3).await;
+    for path in [
+        "/api/auth/log%69n/",
+        "/%61pi/auth/login",
+        "/api/auth/p%61ssword/reset/",
+    ] {
+        let answer = get(&gateway, path, "").await;
+        assert_eq!(
+            (answer.status, answer.seen("x-gatehouse-throttle-wait")),
+            (200, None),
+            "{path}"
+        );
+    }
+    for path in ["/api/auth/login/", "/api/auth/l%6Fgin/"] {
+        let answer = get(&gateway, path, "").await;
+        let is_told = answer.seen("x-gatehouse-throttle-wait").is_some();
+        assert!(is_told, "{path}: {}", answer.body);
+    }
 }

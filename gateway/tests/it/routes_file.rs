@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use gateway::Settings;
+use gateway::{Running, Settings};
 use serde_json::json;
 use shared::env::Env;
 
-use crate::support::{Client, Echo, get, start_gateway};
+use crate::support::{Answer, Client, Echo, ask, get, start_gateway};
 
 fn write(folder: &tempfile::TempDir, text: &str) -> PathBuf {
     let path = folder.path().join("routes.toml");
@@ -117,4 +117,97 @@ async fn the_body_limit_of_a_route_is_its_own() {
     answer.assert_error(413, "The request body is too large.");
     let answer = crate::support::ask(&gateway, crate::support::post("/small/", "0123456789")).await;
     assert_eq!(answer.status, 200);
+}
+
+async fn start_with(echo: &Echo, text: &str) -> (tempfile::TempDir, Running) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(&folder, text);
+    let gateway = start_gateway(echo.address, |settings| {
+        settings.routes = gateway::routes::read_file(&path).unwrap();
+        settings.routes_file = Some(path.clone());
+    })
+    .await;
+    (folder, gateway)
+}
+
+async fn get_at(gateway: &Running, host: &str, path: &str) -> Answer {
+    ask(gateway, format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await
+}
+
+#[actix_web::test]
+async fn a_file_that_protects_one_place_in_two_ways_leaves_the_old_routes() {
+    let echo = Echo::start();
+    let (folder, gateway) = start_with(&echo, &route("/old/", &echo, "")).await;
+    let admin = route("/admin/", &echo, "auth = \"required\"");
+    write(&folder, &(admin.clone() + &route("/Admin/", &echo, "")));
+    gateway.reload();
+    assert_eq!(get(&gateway, "/old/", "").await.status, 200);
+    get(&gateway, "/Admin/", "").await.assert_error(404, "Not found.");
+    let on_purpose =
+        admin.replace("\n\n", "\n") + "near_spellings = \"open\"\n" + &route("/Admin/", &echo, "");
+    write(&folder, &on_purpose);
+    gateway.reload();
+    assert_eq!(get(&gateway, "/Admin/", "").await.status, 200);
+    assert_eq!(get(&gateway, "/admin/", "").await.status, 401);
+}
+
+#[actix_web::test]
+async fn a_route_of_a_host_is_for_that_host_and_may_keep_its_name() {
+    let echo = Echo::start();
+    let text = route("/x", &echo, "host = \"app.example.org\"\npreserve_host = true")
+        + &route("/y", &echo, "host = \"*.example.org\"");
+    let (_folder, gateway) = start_with(&echo, &text).await;
+    let answer = get_at(&gateway, "App.Example.org:8443", "/x").await;
+    assert_eq!(answer.seen("host").unwrap(), "App.Example.org:8443");
+    assert_eq!(answer.seen("x-forwarded-host").unwrap(), "App.Example.org:8443");
+    let answer = get_at(&gateway, "b.example.org", "/y").await;
+    assert_eq!(answer.seen("host").unwrap(), echo.address.to_string());
+    for (host, path) in [
+        ("b.example.org", "/x"),
+        ("example.org", "/y"),
+        ("app.example.org.evil", "/x"),
+    ] {
+        get_at(&gateway, host, path).await.assert_error(404, "Not found.");
+    }
+    let answer = get_at(&gateway, "app.example.org", "/api/auth/login/").await;
+    assert_eq!(
+        answer.status, 200,
+        "Gatehouse's own paths are the same at every host"
+    );
+}
+
+#[actix_web::test]
+async fn a_route_sets_and_removes_headers_both_ways() {
+    let echo = Echo::start();
+    let rules = "request_headers = { set = { X-Tenant = \"main\", X-New = \"1\" }, remove = [\"cookie\"] }\n\
+                 response_headers = { set = { Cache-Control = \"no-store\", X-Frame-Options = \"DENY\" }, remove = [\"content-type\"] }";
+    let (_folder, gateway) = start_with(&echo, &(route("/a", &echo, rules) + &route("/b", &echo, ""))).await;
+    let lines = "Cookie: a=b\r\nX-Tenant: other\r\nx-tenant: third\r\nX-Kept: 1\r\n";
+    let answer = get(&gateway, "/a", lines).await;
+    assert_eq!(answer.seen("x-tenant").unwrap(), "main");
+    assert_eq!(answer.seen("x-new").unwrap(), "1");
+    assert_eq!(answer.seen("x-kept").unwrap(), "1");
+    assert_eq!(answer.seen("cookie"), None);
+    assert_eq!(answer.header("cache-control").unwrap(), "no-store");
+    assert_eq!(answer.header("x-frame-options").unwrap(), "DENY");
+    assert_eq!(answer.header("content-type"), None);
+    let answer = get(&gateway, "/b", lines).await;
+    assert_eq!(answer.seen("cookie").unwrap(), "a=b");
+    assert_eq!(answer.header("content-type").unwrap(), "application/json");
+}
+
+#[actix_web::test]
+async fn a_route_is_for_the_addresses_that_it_allows() {
+    let echo = Echo::start();
+    let text = route("/inside", &echo, "allow = [\"10.0.0.0/8\", \"::1\"]")
+        + &route("/local", &echo, "allow = [\"127.0.0.0/8\"]")
+        + &route("/outside", &echo, "deny = [\"127.0.0.1\"]");
+    let (_folder, gateway) = start_with(&echo, &text).await;
+    assert_eq!(get(&gateway, "/local", "").await.status, 200);
+    for path in ["/inside", "/outside"] {
+        let answer = get(&gateway, path, "X-Forwarded-For: 10.0.0.1\r\n").await;
+        answer.assert_error(403, "You do not have permission to perform this action.");
+    }
+    get(&gateway, "/Local", "").await.assert_error(404, "Not found.");
+    assert_eq!(echo.request_count(), 1);
 }

@@ -57,6 +57,8 @@ async fn a_client_speaks_tls_and_services_are_told() {
     stream.read_to_string(&mut text).await.unwrap();
     assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
     assert!(text.contains(r#"["x-forwarded-proto","https"]"#), "{text}");
+    let stay = "strict-transport-security: max-age=31536000\r\n";
+    assert!(text.contains(stay), "browsers are told to stay with TLS: {text}");
 }
 
 #[actix_web::test]

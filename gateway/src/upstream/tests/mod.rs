@@ -1,6 +1,7 @@
 //! Connections to upstreams, against a service on a loopback socket that does exactly what a test says.
 
 mod exchange;
+mod own_request;
 mod pool;
 mod tls;
 
