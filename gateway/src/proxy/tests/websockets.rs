@@ -105,12 +105,18 @@ async fn a_websocket_ends_with_the_session_that_opened_it() {
 #[actix_web::test]
 async fn a_websocket_ends_when_its_session_changes_the_password() {
     let world = &World::new().await;
-    let claims = base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, r#"{"sid": "session"}"#);
+    let segment = |text: &str| base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, text);
+    let now = world.clock.now_seconds();
+    let expires_at = now + 300;
+    let claims = format!(
+        r#"{{"token_type": "access", "iat": {now}, "exp": {expires_at}, "jti": "j", "user_id": "1", "sid": "session"}}"#
+    );
+    let token = format!("{}.{}.c2ln", segment(r#"{"alg": "EdDSA"}"#), segment(&claims));
     let change = |status: &'static str| {
         let (mut call, feed) = Call::post("/api/auth/password/change/", BodyLength::Known(2));
         let request = TestRequest::post()
             .uri("/api/auth/password/change/")
-            .insert_header(("authorization", format!("Bearer a.{claims}.c")));
+            .insert_header(("authorization", format!("Bearer {token}")));
         call.request = request.to_http_request();
         call.request.extensions_mut().insert(BodyLength::Known(2));
         feed.send("{}");

@@ -150,7 +150,10 @@ async fn a_short_body_that_nobody_wants_is_read_over() {
 async fn a_client_is_told_to_go_on_when_somebody_wants_its_body() {
     let server = serve(Setup::default(), |mut request| async move {
         match request.path() {
-            "/unread" => ok("no"),
+            "/unread" => {
+                tokio::task::yield_now().await;
+                ok("no")
+            }
             _ => ok(read(request.take_payload()).await.unwrap()),
         }
     });
@@ -199,19 +202,19 @@ async fn a_head_that_drips_is_cut() {
     let server = serve(with_deadlines(|deadlines| deadlines.header = SHORT), |_| async {
         ok("")
     });
-    for (start, drop, is_told) in [
-        ("GET /x HTTP/1.1\r\nX: ", "a", true),
-        // A later one.
-        (
-            "GET /x HTTP/1.1\r\nHost: a\r\n\r\nGET /x HTTP/1.1\r\nX: ",
-            "a",
-            true,
-        ),
+    let half = "GET /x HTTP/1.1\r\nX: ";
+    for (is_later, start, drop, is_told) in [
+        (false, half, "a", true),
+        (true, half, "a", true),
         // Empty lines before a head are ignored, but not for ever.
-        ("\r\n", "\r\n", false),
-        ("GET /x HTTP/1.1\r\nHost: a\r\n\r\n\r\n", "\r\n", false),
+        (false, "\r\n", "\r\n", false),
+        (true, "\r\n", "\r\n", false),
     ] {
         let mut client = Client::connect(&server).await;
+        if is_later {
+            client.send(GET).await;
+            client.until("\r\n\r\n").await;
+        }
         client.send(start).await;
         let (mut reader, mut writer) = client.socket.split();
         let drip = async {
