@@ -65,8 +65,8 @@ pub struct Settings {
     pub probe_interval: Duration,
     /// `GATEHOUSE_GATEWAY_MAX_IN_FLIGHT`: requests under way to one upstream; more are answered 503. Default 1024.
     pub max_in_flight: usize,
-    /// `GATEHOUSE_GATEWAY_CONNECTIONS_PER_ADDRESS`: of one client address, or one /64 of IPv6; more are closed at once. The
-    /// trusted proxies may have as many as they like. 0 is no limit. Default 0.
+    /// `GATEHOUSE_GATEWAY_CONNECTIONS_PER_ADDRESS`: of one client, or one /64 of IPv6, at once; more are closed. 0 is no
+    /// limit, and trusted proxies have none. Default 20000, since many clients may share an address.
     pub connections_per_address: usize,
     /// `GATEHOUSE_GATEWAY_AUTH_REQUESTS_PER_MINUTE`: 0 is no limit. Default 60.
     pub auth_requests_per_minute: usize,
@@ -143,7 +143,11 @@ impl Settings {
             ),
             probe_interval: seconds("PROBE", 1, 3600),
             max_in_flight: count("GATEHOUSE_GATEWAY_MAX_IN_FLIGHT", 1024, 1..=1_000_000),
-            connections_per_address: count("GATEHOUSE_GATEWAY_CONNECTIONS_PER_ADDRESS", 0, 0..=1_000_000),
+            connections_per_address: count(
+                "GATEHOUSE_GATEWAY_CONNECTIONS_PER_ADDRESS",
+                20_000,
+                0..=1_000_000,
+            ),
             auth_requests_per_minute: count(BUDGET, 60, 0..=100_000),
             max_body_bytes: count(MAX_BODY, 2_621_440, 1024..=1 << 30),
             header_timeout: seconds("HEADER", 10, 300),
@@ -245,7 +249,7 @@ mod tests {
             "http://127.0.0.1:8001"
         );
         assert_eq!(settings.auth_requests_per_minute, 60);
-        assert_eq!(settings.connections_per_address, 0);
+        assert_eq!(settings.connections_per_address, 20_000);
         assert_eq!(settings.hsts, Duration::from_secs(31_536_000));
         env.finish(&["GATEHOUSE_"]).unwrap();
     }
