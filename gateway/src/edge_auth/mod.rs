@@ -163,12 +163,11 @@ impl Checker {
 
     /// identity-svc has just taken a change of the password from who sent `headers`.
     pub fn password_changed(&self, headers: &HeaderMap) {
-        let now_seconds = self.shared.clock.now_seconds();
-        let Ok(Some(token)) = bearer_token(headers) else {
-            return;
-        };
-        let claims = shared::jwt::unverified_claims(token, Some(TokenType::Access), now_seconds);
-        if let Some(session) = claims.ok().and_then(|claims| claims.sid) {
+        let token = bearer_token(headers).ok().flatten();
+        let session = token
+            .and_then(shared::jwt::unverified_claims)
+            .and_then(|claims| claims.sid);
+        if let Some(session) = session {
             self.shared.password_changes.note(session.into());
         }
     }
