@@ -123,13 +123,13 @@ impl KeyFetcher {
     /// Starts fetching. `ready` says whether there is a set.
     pub fn start(ready: Part, shutdown: Shutdown, pause: Duration, identity: IdentityClient) -> KeySet {
         let (publish, published) = watch::channel(Arc::default());
-        let (fetches_sender, fetches) = watch::channel(Fetches::default());
+        let (count, counted) = watch::channel(Fetches::default());
         let wish = Arc::new(Notify::new());
         let fetcher = Fetcher {
             identity,
             publish,
             text: Vec::new(),
-            fetches: fetches_sender,
+            fetches: count,
             wish: wish.clone(),
             pause,
             ready,
@@ -138,7 +138,7 @@ impl KeyFetcher {
         Actor::start(Self(Some(fetcher)));
         KeySet {
             published,
-            fetches,
+            fetches: counted,
             wish,
             pause,
         }
@@ -326,7 +326,7 @@ mod tests {
             *keys = Arc::new(Keys {
                 number: 1,
                 ..Keys::default()
-            })
+            });
         });
         known.end(false);
         assert_eq!(asked.await.unwrap().number, 1);

@@ -254,52 +254,16 @@ fn build(common: &Common, file: &RoutesFile, old: Option<&Table>) -> Table {
         Some(IDENTITY_PROBE),
         common.max_in_flight,
     );
-    let mut routes: Vec<Arc<Route>> = IDENTITY_PREFIXES
-        .into_iter()
+    let own = IDENTITY_PREFIXES.into_iter();
+    let mut routes: Vec<Arc<Route>> = own
         .chain(
             DOCUMENT_PREFIXES
                 .into_iter()
                 .filter(|prefix| is_free(file, prefix)),
         )
-        .map(|prefix| {
-            Arc::new(Route {
-                host: None,
-                prefix: prefix.to_owned(),
-                upstreams: identity.clone(),
-                is_identity: true,
-                auth: Auth::None,
-                addresses: AddressRules::default(),
-                preserves_host: false,
-                headers: HeaderRules::default(),
-                strips_prefix: false,
-                parts: Vec::new(),
-                timeout: common.timeout,
-                pause: common.timeout,
-                body: common.body,
-                rate_limit: None,
-                counts: RouteCounts::new(prefix, &common.metrics),
-            })
-        })
+        .map(|prefix| Arc::new(identity_route(common, prefix, &identity)))
         .collect();
-    let old_limit = |class: &str, requests_per_minute| {
-        let routes = old.iter().flat_map(|table| &table.routes);
-        let mut limits = routes.filter_map(|route| route.rate_limit.as_ref());
-        limits.find(|limit| limit.is(class, requests_per_minute)).cloned()
-    };
-    let limits: HashMap<&str, Arc<RateLimit>> = file
-        .rate_classes
-        .iter()
-        .map(|(class, &requests_per_minute)| {
-            let limit = old_limit(class, requests_per_minute).unwrap_or_else(|| {
-                Arc::new(RateLimit::of_class(
-                    class,
-                    requests_per_minute,
-                    common.clock.clone(),
-                ))
-            });
-            (class.as_str(), limit)
-        })
-        .collect();
+    let limits = rate_limits(common, file, old);
     for (index, settings) in file.routes.iter().enumerate() {
         let max_in_flight = settings.max_in_flight.unwrap_or(common.max_in_flight);
         let upstreams = group(
@@ -339,6 +303,50 @@ fn build(common: &Common, file: &RoutesFile, old: Option<&Table>) -> Table {
         identity,
         upstreams,
     }
+}
+
+fn identity_route(common: &Common, prefix: &str, identity: &Arc<Group>) -> Route {
+    Route {
+        host: None,
+        prefix: prefix.to_owned(),
+        upstreams: identity.clone(),
+        is_identity: true,
+        auth: Auth::None,
+        addresses: AddressRules::default(),
+        preserves_host: false,
+        headers: HeaderRules::default(),
+        strips_prefix: false,
+        parts: Vec::new(),
+        timeout: common.timeout,
+        pause: common.timeout,
+        body: common.body,
+        rate_limit: None,
+        counts: RouteCounts::new(prefix, &common.metrics),
+    }
+}
+
+/// The budgets of the classes; those that stay as they were go on.
+fn rate_limits<'a>(
+    common: &Common,
+    file: &'a RoutesFile,
+    old: Option<&Table>,
+) -> HashMap<&'a str, Arc<RateLimit>> {
+    let of_class = |class: &str, requests_per_minute| {
+        let routes = old.iter().flat_map(|table| &table.routes);
+        let mut limits = routes.filter_map(|route| route.rate_limit.as_ref());
+        let known = limits.find(|limit| limit.is(class, requests_per_minute));
+        known.cloned().unwrap_or_else(|| {
+            Arc::new(RateLimit::of_class(
+                class,
+                requests_per_minute,
+                common.clock.clone(),
+            ))
+        })
+    };
+    let classes = file.rate_classes.iter();
+    classes
+        .map(|(class, &requests_per_minute)| (class.as_str(), of_class(class, requests_per_minute)))
+        .collect()
 }
 
 /// Whether no route of the file takes a prefix of identity-svc's document.
