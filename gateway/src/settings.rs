@@ -72,7 +72,7 @@ pub struct Settings {
     /// `GATEHOUSE_GATEWAY_MAX_IN_FLIGHT`: requests under way to one upstream; more are answered 503. Default 1024.
     pub max_in_flight: usize,
     /// `GATEHOUSE_GATEWAY_CONNECTIONS_PER_ADDRESS`: of one client, or one /64 of IPv6, at once; more are closed. 0 is no
-    /// limit. Default 20000, since many clients may share an address.
+    /// limit, and trusted proxies have none. Default 20000, since many clients may share an address.
     pub connections_per_address: usize,
     /// `GATEHOUSE_GATEWAY_AUTH_REQUESTS_PER_MINUTE`: 0 is no limit. Default 60.
     pub auth_requests_per_minute: usize,
