@@ -18,7 +18,7 @@ kubernetes=deploy/kubernetes
 
 # The Secrets, which are not in the repository.
 given=()
-for name in gatehouse-identity gatehouse-keys gatehouse-encryption-keys gatehouse-mailer gateway-tls gatehouse-database gatehouse-broker; do given+=(--given "Secret/$name"); done
+for name in gatehouse-identity gatehouse-keys gatehouse-encryption-keys gatehouse-internal gatehouse-mailer gateway-tls gatehouse-database gatehouse-broker; do given+=(--given "Secret/$name"); done
 
 passes() { "$tools/k8s/check.sh" "${given[@]}" "$@" >"$scratch/out" 2>&1; }
 

@@ -93,6 +93,10 @@ write_production() {
   [[ -z $admin ]] || admin_port[gateway]=${admin##*:}
   base_url=$(scheme_of "$@")://127.0.0.1:${of_port[gateway]}
   keys_file=$dir/keys.json
+  # Of gateway and identity-svc; the same when the settings of a stack are written again.
+  if [[ ! -f $dir/internal-secret ]]; then random_secret >"$dir/internal-secret"; fi
+  local internal_secret
+  internal_secret=$(<"$dir/internal-secret")
   settings=(
     "GATEHOUSE_IDENTITY_DATABASE_URL=$database_url" "GATEHOUSE_IDENTITY_QUEUE_URL=$amqp_url"
     "GATEHOUSE_IDENTITY_KEYS_FILE=$keys_file"
@@ -101,6 +105,7 @@ write_production() {
     "GATEHOUSE_IDENTITY_RESET_URL=$base_url/account/password/reset/confirm/{uid}/{token}"
     "GATEHOUSE_IDENTITY_ASK_RESET_URL=$base_url/account/password/reset"
     "GATEHOUSE_MAILER_QUEUE_URL=$amqp_url"
+    "GATEHOUSE_INTERNAL_SECRET=$internal_secret"
     "GATEHOUSE_GATEWAY_LISTEN=127.0.0.1:${of_port[gateway]}"
     "GATEHOUSE_GATEWAY_IDENTITY_URL=http://127.0.0.1:${of_port[identity-1]},http://127.0.0.1:${of_port[identity-2]}"
     "$@"

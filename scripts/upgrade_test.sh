@@ -46,13 +46,16 @@ start_smtp_sink "$scratch/mails"
 dir=$scratch/stack
 programs_dir=$old_dir
 # Settings of this release that the one before would refuse.
-old_prefix=()
+old_prefix=() no_secret=
 if ! "$old_dir/identity-svc" encryption-keys --help >/dev/null 2>&1; then
   old_prefix=(env -u GATEHOUSE_IDENTITY_ENCRYPTION_KEYS_FILE -u GATEHOUSE_IDENTITY_ENCRYPT_ROWS)
+  # Its gateway shows no secret, so identity-svc must not ask for one yet.
+  no_secret=GATEHOUSE_INTERNAL_SECRET=
 fi
 production_prefix=("${old_prefix[@]}")
 start_production "$dir" GATEHOUSE_IDENTITY_BCRYPT_COST=4 GATEHOUSE_IDENTITY_LOGIN_FAILURES=0 GATEHOUSE_IDENTITY_MAILS_PER_HOUR=0 \
-  GATEHOUSE_GATEWAY_AUTH_REQUESTS_PER_MINUTE=0 "GATEHOUSE_MAILER_SENDER_URL=$TEST_SMTP_URL" GATEHOUSE_IDENTITY_ENCRYPT_ROWS=off || exit 1
+  GATEHOUSE_GATEWAY_AUTH_REQUESTS_PER_MINUTE=0 "GATEHOUSE_MAILER_SENDER_URL=$TEST_SMTP_URL" GATEHOUSE_IDENTITY_ENCRYPT_ROWS=off \
+  ${no_secret:+"$no_secret"} || exit 1
 
 declare -A pid_of
 for i in "${!production_names[@]}"; do pid_of[${production_names[i]}]=${production_pids[i]}; done
@@ -128,7 +131,8 @@ say "tables: identity-svc migrate of the new release"
 sleep 1
 
 # Whether the release before says that it is about to stop, so that a gateway sends it nothing more.
-if [[ $(curl -s -o /dev/null -w '%{http_code}' "$(url_of identity-1)/internal/ready") == 204 ]]; then
+ready_status=$(curl -s -o /dev/null -w '%{http_code}' "$(url_of identity-1)/internal/ready")
+if [[ $ready_status == 204 || $ready_status == 403 ]]; then
   say "the release before announces its stop: in place, one after the other"
   replace mailer-1 "$new_dir"
   replace mailer-2 "$new_dir"

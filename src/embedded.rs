@@ -4,14 +4,19 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use actix_web::guard::fn_guard;
+use actix_web::web::{self, ServiceConfig};
 use anyhow::anyhow;
 use gateway::ExtraPages;
 use shared::clock::Clock;
 use shared::env::{Env, SettingsError, Summary};
+use shared::internal_secret::InternalSecret;
 use shared::logging::LogSettings;
 use shared::metrics::Registry;
 use shared::private_file;
 use shared::queue::in_process;
+
+use crate::own_hosts::OwnHosts;
 
 pub struct Settings {
     pub log: LogSettings,
@@ -91,7 +96,7 @@ impl Settings {
 ///
 /// # Errors
 /// One sentence: what does not start, or what has ended.
-pub async fn run(settings: Settings) -> anyhow::Result<()> {
+pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
     settings.summary.log();
     // Database, keys and mails are in it: for its owner alone, also when an earlier release made it.
     private_file::create_folder(&settings.data_dir).map_err(|error| {
@@ -103,15 +108,12 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     private_file::tighten(&settings.data_dir);
     let clock = Clock::System;
     let (publisher, consumer) = in_process::channel();
-    let mails_folder = settings.mailer.mails_folder().map(ToOwned::to_owned);
-    let mailbox: Option<ExtraPages> = mails_folder.clone().map(|folder| -> ExtraPages {
-        let mailer = &settings.mailer;
-        Arc::new(mailer_svc::mailbox::pages(
-            folder,
-            &mailer.site_name,
-            &mailer.palette,
-        ))
-    });
+    let mailbox = mailbox(&settings);
+    let has_mailbox = mailbox.is_some();
+    // Unless the settings have one: nobody else has to know it.
+    let internal_secret = settings.identity.internal_secret.clone();
+    let internal_secret = internal_secret.unwrap_or_else(InternalSecret::random);
+    settings.identity.internal_secret = Some(internal_secret.clone());
     let has_api_docs = settings.identity.api_docs;
     let mut mailer =
         mailer_svc::service::start(settings.mailer, clock.clone(), consumer, &Registry::default()).await?;
@@ -122,13 +124,14 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         .parse()
         .map_err(|error| anyhow!("{identity_url}: {error}"))?;
     gateway_settings.identity_urls = vec![identity_url];
+    gateway_settings.internal_secret = Some(internal_secret);
     let mut gateway = gateway::service::start(gateway_settings, mailbox).await?;
     let greeting = greet(
         &settings.public_url,
         &settings.data_dir,
         gateway.address,
         identity.address,
-        mails_folder.is_some(),
+        has_mailbox,
         has_api_docs,
     );
     if let Err(error) = greeting {
@@ -149,6 +152,27 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     identity.stop().await;
     mailer.stop().await;
     outcome
+}
+
+/// The mailbox page, where mails go into a folder and nobody else can see the page: it shows links with secrets.
+fn mailbox(settings: &Settings) -> Option<ExtraPages> {
+    let folder = settings.mailer.mails_folder()?.to_owned();
+    let address = settings.gateway.listen.ip();
+    if !address.is_loopback() {
+        log::warn!(
+            "the mailbox page is not shown, because the gateway listens on {address}, where others can reach it; mails are in {}",
+            folder.display()
+        );
+        return None;
+    }
+    let own_hosts = OwnHosts::new(address, &settings.public_url);
+    let mailer = &settings.mailer;
+    let pages = mailer_svc::mailbox::pages(folder, &mailer.site_name, &mailer.palette);
+    Some(Arc::new(move |config: &mut ServiceConfig| {
+        let own_hosts = own_hosts.clone();
+        let for_us = fn_guard(move |context| own_hosts.are_meant(context.head()));
+        config.service(web::scope("").guard(for_us).configure(pages.clone()));
+    }))
 }
 
 fn greet(

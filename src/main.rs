@@ -1,6 +1,7 @@
 //! `gatehouse`: the three services in one process, and the operator's commands. Wiring only.
 
 mod embedded;
+mod own_hosts;
 
 use std::process::ExitCode;
 

@@ -52,3 +52,5 @@ now=$(($(date +%s) * 1000))
 secret gatehouse-keys keys.json "{\"keys\": [{\"kid\": \"$(openssl rand -hex 8)\", \"algorithm\": \"EdDSA\", \"created_at_ms\": $now, \"active_from_ms\": $now, \"private_key\": \"$key\"}]}"
 # The form of the file of encryption keys; `identity-svc encryption-keys rotate` makes the next ones.
 secret gatehouse-encryption-keys keys.json "{\"keys\": [{\"id\": \"$(openssl rand -hex 8)\", \"created_at_ms\": $now, \"active_from_ms\": $now, \"key\": \"$(openssl rand -base64 32 | tr '+/' '-_' | tr -d '=\n')\"}]}"
+# What gateway and identity-svc share.
+secret gatehouse-internal internal-secret "$(random)"

@@ -1,4 +1,4 @@
-//! The gateway: all that clients see. It knows paths, never users, and holds no secret.
+//! The gateway: all that clients see. It knows paths, never users, and has no key that signs.
 
 mod app;
 mod client_address;

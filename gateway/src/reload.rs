@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use shared::internal_secret::InternalSecret;
 use shared::shutdown::Shutdown;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -15,6 +16,7 @@ pub struct Reload {
     routes_file: Option<PathBuf>,
     routes: Arc<Routes>,
     certificate: Option<Arc<Certificate>>,
+    internal_secret: Option<InternalSecret>,
 }
 
 impl Reload {
@@ -22,11 +24,13 @@ impl Reload {
         routes_file: Option<PathBuf>,
         routes: Arc<Routes>,
         certificate: Option<Arc<Certificate>>,
+        internal_secret: Option<InternalSecret>,
     ) -> Self {
         Self {
             routes_file,
             routes,
             certificate,
+            internal_secret,
         }
     }
 
@@ -45,6 +49,11 @@ impl Reload {
                 Ok(()) => log::info!("the certificate was read again"),
                 Err(error) => log::error!("the new certificate is wrong, the old one stays: {error}"),
             }
+        }
+        match self.internal_secret.as_ref().map(InternalSecret::reload) {
+            Some(Ok(true)) => log::info!("the internal secret was read again"),
+            Some(Ok(false)) | None => {}
+            Some(Err(error)) => log::error!("the old internal secret stays: {error}"),
         }
     }
 

@@ -155,7 +155,12 @@ pub async fn start(settings: Settings, extra_pages: Option<ExtraPages>) -> Resul
         }
     };
     UpstreamMonitor::start(watched, settings.probe_interval, identity, signal.clone());
-    let reload = Reload::new(settings.routes_file.clone(), routes.clone(), certificate.clone());
+    let reload = Reload::new(
+        settings.routes_file.clone(),
+        routes.clone(),
+        certificate.clone(),
+        settings.internal_secret.clone(),
+    );
     reload.on_signal(signal.clone());
     let admin = admin::start(settings.admin, readiness.clone(), metrics.clone())?;
     let tls = certificate.map(|certificate| certificate.acceptor());
@@ -205,6 +210,7 @@ fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 fn routes(settings: &Settings, metrics: &Registry) -> Routes {
     let common = Common {
         identity_urls: settings.identity_urls.clone(),
+        internal_secret: settings.internal_secret.clone(),
         timeout: settings.upstream_timeout,
         body: body_limits(settings),
         max_in_flight: settings.max_in_flight,
@@ -274,6 +280,7 @@ fn edge_auth(
         readiness.part("keys"),
         signal.clone(),
         settings.key_fetch_pause,
+        settings.token_names.clone(),
         identity(),
     );
     let known = (

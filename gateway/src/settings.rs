@@ -7,6 +7,8 @@ use std::time::Duration;
 use shared::admin;
 use shared::clock::Clock;
 use shared::env::Env;
+use shared::internal_secret::InternalSecret;
+use shared::jwt::TokenNames;
 
 use crate::client_address::TrustedProxies;
 use crate::edge_auth::WhenStale;
@@ -36,6 +38,10 @@ pub struct Settings {
     /// `GATEHOUSE_GATEWAY_IDENTITY_URL`: where identity-svc is; several addresses are separated by commas. Default
     /// `http://127.0.0.1:8001`.
     pub identity_urls: Vec<UpstreamUrl>,
+    /// `GATEHOUSE_INTERNAL_SECRET` or `.._FILE`: what shows identity-svc that the gateway asks; read again on SIGHUP.
+    pub internal_secret: Option<InternalSecret>,
+    /// `GATEHOUSE_TOKEN_ISSUER` and `GATEHOUSE_TOKEN_AUDIENCE`: demanded of access tokens, as identity-svc does.
+    pub token_names: TokenNames,
     /// `GATEHOUSE_GATEWAY_ROUTES_FILE`: routes beside the ones to identity-svc, read again on SIGHUP. Default: none.
     pub routes_file: Option<PathBuf>,
     /// What the file said at the start.
@@ -117,6 +123,8 @@ impl Settings {
         Self {
             listen,
             identity_urls: identity_urls(env),
+            internal_secret: InternalSecret::from_env(env),
+            token_names: TokenNames::from_env(env),
             routes: routes_file.as_deref().map_or_else(RoutesFile::default, |path| {
                 routes::read_file(path).unwrap_or_else(|error| {
                     env.problem(ROUTES_FILE, &format!("is wrong:\n{error}"));

@@ -1,10 +1,6 @@
 //! Laws of the wire: a second parser reads the same, a body is the same however it arrives, and what is written is what
 //! is read.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on fails there"
-)]
+#![expect(clippy::indexing_slicing, reason = "a test that cannot go on fails there")]
 
 use std::net::IpAddr;
 

@@ -19,7 +19,19 @@ impl Answer {
 }
 
 pub fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: gatehouse.test\r\nConnection: close\r\n");
+    send_to("gatehouse.test", address, method, path, headers, body)
+}
+
+/// As if `host` led to that address.
+pub fn send_to(
+    host: &str,
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
     for (name, value) in headers {
         request = request + name + ": " + value + "\r\n";
     }

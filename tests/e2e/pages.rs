@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::http::{Answer, send};
+use crate::http::{Answer, send, send_to};
 use crate::server::{Folder, NEW_PASSWORD, PASSWORD, Server};
 
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
@@ -25,6 +25,72 @@ fn the_mailbox_shows_what_was_sent() {
     let mailbox = server.get("/dev/mailbox");
     assert_eq!(mailbox.status, 200);
     assert!(mailbox.body.contains("ann@mail.test"), "{}", mailbox.body);
+}
+
+#[test]
+fn the_mailbox_is_shown_only_under_names_of_our_own() {
+    let server = Server::start();
+    let (address, port) = (server.address, server.address.port());
+    let ask = |host: &str, path: &str| send_to(host, address, "GET", path, &[], "");
+    for host in [
+        format!("127.0.0.1:{port}"),
+        format!("localhost:{port}"),
+        "gatehouse.test".to_owned(),
+    ] {
+        assert_eq!(ask(&host, "/dev/mailbox").status, 200, "{host}");
+    }
+    for host in [
+        format!("evil.example:{port}"),
+        format!("127.0.0.1.evil.example:{port}"),
+    ] {
+        for path in ["/dev/mailbox", "/dev/mailbox/", "/dev/mailbox/x/raw"] {
+            assert_eq!(ask(&host, path).status, 404, "{host} {path}");
+        }
+        assert_eq!(
+            ask(&host, "/.well-known/jwks.json").status,
+            200,
+            "the API is there for every name"
+        );
+    }
+}
+
+#[test]
+fn there_is_no_mailbox_where_others_can_reach_it() {
+    let settings = [("GATEHOUSE_GATEWAY_LISTEN", "0.0.0.0:0")];
+    let server = Server::start_with(Folder::new(), &settings);
+    let address = (std::net::Ipv4Addr::LOCALHOST, server.address.port()).into();
+    assert_eq!(
+        send_to("localhost", address, "GET", "/dev/mailbox", &[], "").status,
+        404
+    );
+    assert!(server.log().contains("the mailbox page is not shown"));
+}
+
+#[test]
+fn who_reaches_identitys_port_is_not_taken_for_the_gateway() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let settings = [("GATEHOUSE_IDENTITY_LISTEN", free.to_string())];
+    let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let server = Server::start_with(Folder::new(), &settings);
+    assert_eq!(server.register("ann").status, 201);
+    for path in [
+        "/.well-known/jwks.json",
+        "/internal/revocations",
+        "/api/auth/user/",
+    ] {
+        let answer = send(
+            free,
+            "GET",
+            path,
+            &[("X-Gatehouse-Internal-Secret", "guessed")],
+            "",
+        );
+        assert_eq!(answer.status, 403, "{path}");
+    }
+    assert_eq!(server.login("ann", PASSWORD).status, 200);
 }
 
 #[test]

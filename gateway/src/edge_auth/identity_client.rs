@@ -52,6 +52,13 @@ impl IdentityClient {
         })?;
         match status.as_u16() {
             200 => Ok(()),
+            // The gateway itself is refused; that says nothing of the token.
+            403 => {
+                log::warn!(
+                    "identity-svc refuses the gateway: GATEHOUSE_INTERNAL_SECRET has to be the same for both"
+                );
+                Err(Refusal::Unavailable)
+            }
             400..=499 => Err(Refusal::Token(reason(&body))),
             status => {
                 log::warn!(status; "identity-svc does not say whether a token is good");

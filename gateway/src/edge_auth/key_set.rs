@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
+use actix_http::StatusCode;
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{Jwk, JwkSet, KeyAlgorithm};
 use shared::health::Part;
-use shared::jwt::{SigningAlgorithm, VerifyingKey, VerifyingKeys};
+use shared::jwt::{SigningAlgorithm, TokenNames, VerifyingKey, VerifyingKeys};
 use shared::shutdown::Shutdown;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
@@ -108,6 +109,8 @@ pub struct Unfetched;
 pub struct KeyFetcher(Option<Fetcher>);
 
 struct Fetcher {
+    /// What tokens have to name beside their key.
+    names: TokenNames,
     identity: IdentityClient,
     publish: watch::Sender<Arc<Keys>>,
     /// As it was fetched, to see a change.
@@ -121,15 +124,22 @@ struct Fetcher {
 
 impl KeyFetcher {
     /// Starts fetching. `ready` says whether there is a set.
-    pub fn start(ready: Part, shutdown: Shutdown, pause: Duration, identity: IdentityClient) -> KeySet {
+    pub fn start(
+        ready: Part,
+        shutdown: Shutdown,
+        pause: Duration,
+        names: TokenNames,
+        identity: IdentityClient,
+    ) -> KeySet {
         let (publish, published) = watch::channel(Arc::default());
-        let (fetches_sender, fetches) = watch::channel(Fetches::default());
+        let (count, counted) = watch::channel(Fetches::default());
         let wish = Arc::new(Notify::new());
         let fetcher = Fetcher {
+            names,
             identity,
             publish,
             text: Vec::new(),
-            fetches: fetches_sender,
+            fetches: count,
             wish: wish.clone(),
             pause,
             ready,
@@ -138,7 +148,7 @@ impl KeyFetcher {
         Actor::start(Self(Some(fetcher)));
         KeySet {
             published,
-            fetches,
+            fetches: counted,
             wish,
             pause,
         }
@@ -204,13 +214,19 @@ impl Fetcher {
 
     async fn fetch(&mut self) -> Result<(), String> {
         let (status, body) = self.identity.get("/.well-known/jwks.json").await?;
+        if status == StatusCode::FORBIDDEN {
+            return Err(
+                "it refuses the gateway: GATEHOUSE_INTERNAL_SECRET has to be the same for both".to_owned(),
+            );
+        }
         if !status.is_success() {
             return Err(format!("it answers {}", status.as_u16()));
         }
         if self.publish.borrow().number > 0 && self.text == body {
             return Ok(());
         }
-        let keys = parse(&body)?;
+        let mut keys = parse(&body)?;
+        keys.demand(self.names.clone());
         self.text = body.to_vec();
         self.publish.send_modify(|published| {
             let number = published.number + 1;
@@ -326,7 +342,7 @@ mod tests {
             *keys = Arc::new(Keys {
                 number: 1,
                 ..Keys::default()
-            })
+            });
         });
         known.end(false);
         assert_eq!(asked.await.unwrap().number, 1);

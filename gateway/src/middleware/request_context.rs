@@ -323,6 +323,7 @@ mod tests {
         let metrics = Registry::default();
         let common = Common {
             identity_urls: vec!["http://127.0.0.1:1".parse().unwrap()],
+            internal_secret: None,
             timeout: Duration::from_secs(1),
             body: Limits {
                 max_bytes: 10,

@@ -123,6 +123,9 @@ impl Call<'_> {
             &context.id,
             &additions,
         );
+        if route.is_identity {
+            upstream.write_internal_secret(&mut out);
+        }
         if self.is_websocket {
             write::line(&mut out, b"connection", b"upgrade");
             write::line(&mut out, b"upgrade", b"websocket");

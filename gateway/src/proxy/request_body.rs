@@ -30,8 +30,6 @@ pub struct RequestBody {
     deadline: Instant,
     timer: Timer,
     read_bytes: u64,
-    /// Since when nobody has asked for more. That time is not the client's.
-    unasked_since: Option<Instant>,
 }
 
 /// A body that was read. Its part of the common memory is given back when it is dropped.
@@ -56,7 +54,6 @@ impl RequestBody {
             deadline: Instant::now() + limits.timeout,
             timer: Timer::default(),
             read_bytes: 0,
-            unasked_since: None,
         })
     }
 
@@ -69,14 +66,10 @@ impl RequestBody {
     /// # Errors
     /// 413 over the size, 408 over the time, 400 when the body is broken, cut, or not as long as declared.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, GatewayError>> {
-        if let Some(since) = self.unasked_since.take() {
-            self.deadline += since.elapsed();
-        }
         let before = self.read_bytes / SLOWEST_BYTES_PER_SECOND;
         let next = self.poll_within_size(cx);
         if next.is_ready() {
             self.deadline += Duration::from_secs(self.read_bytes / SLOWEST_BYTES_PER_SECOND - before);
-            self.unasked_since = Some(Instant::now());
             return next;
         }
         self.timer
@@ -142,7 +135,6 @@ impl RequestBody {
         let deadline = self.deadline;
         let next = poll_fn(|cx| self.poll_next(cx)).await;
         self.deadline = deadline;
-        self.unasked_since = None;
         next
     }
 }

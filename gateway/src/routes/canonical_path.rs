@@ -113,15 +113,12 @@ pub(super) fn decode_once(path: &[u8]) -> Option<Vec<u8>> {
     let mut parts = path.split(|&byte| byte == b'%');
     decoded.extend(parts.next()?);
     for part in parts {
-        match escaped_byte(part) {
-            Some(byte) => {
-                decoded.push(byte);
-                decoded.extend(part.iter().skip(2));
-            }
-            None => {
-                decoded.push(b'%');
-                decoded.extend(part);
-            }
+        if let Some(byte) = escaped_byte(part) {
+            decoded.push(byte);
+            decoded.extend(part.iter().skip(2));
+        } else {
+            decoded.push(b'%');
+            decoded.extend(part);
         }
     }
     Some(decoded)

@@ -152,21 +152,16 @@ impl Problems<'_> {
 
     /// The canonical form of a prefix; letters beyond ASCII may stand for themselves in the file.
     fn prefix(&mut self, prefix: &Spanned<String>) -> String {
-        let mut ascii = String::new();
-        for byte in prefix.get_ref().bytes() {
-            if byte.is_ascii() {
-                ascii.push(char::from(byte));
-            } else {
-                ascii.push_str(&format!("%{byte:02X}"));
-            }
+        let escaped = |byte: u8| match byte.is_ascii() {
+            true => char::from(byte).to_string(),
+            false => format!("%{byte:02X}"),
+        };
+        let ascii: String = prefix.get_ref().bytes().map(escaped).collect();
+        if let Some(path) = CanonicalPath::of(&ascii) {
+            return path.as_str().to_owned();
         }
-        match CanonicalPath::of(&ascii) {
-            Some(path) => path.as_str().to_owned(),
-            None => {
-                self.add(prefix, "a prefix is a path such as /app/, without a query");
-                prefix.get_ref().clone()
-            }
-        }
+        self.add(prefix, "a prefix is a path such as /app/, without a query");
+        prefix.get_ref().clone()
     }
 
     fn upstreams(&mut self, entry: &Entry) -> (Vec<UpstreamUrl>, Option<Arc<UpstreamTls>>) {

@@ -1,5 +1,7 @@
 //! The table of a routes file, for people: `gateway check`.
 
+use std::fmt::Write;
+
 use super::{
     Auth, DOCUMENT_PREFIXES, IDENTITY_PREFIXES, NearSpellings, RouteSettings, RoutesFile, is_free, order,
 };
@@ -33,8 +35,10 @@ pub fn listing(file: &RoutesFile) -> String {
     let mut text = String::new();
     for [host, prefix, upstreams, auth] in &all {
         let [host_width, prefix_width, upstreams_width] = widths;
-        text +=
-            &format!("{host:host_width$}  {prefix:prefix_width$}  {upstreams:upstreams_width$}  {auth}\n");
+        let _ = writeln!(
+            text,
+            "{host:host_width$}  {prefix:prefix_width$}  {upstreams:upstreams_width$}  {auth}"
+        );
     }
     text
 }
@@ -54,7 +58,7 @@ fn line(route: &RouteSettings) -> [String; 4] {
     for (word, networks) in [("allow", &route.addresses.allow), ("deny", &route.addresses.deny)] {
         let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
         if !networks.is_empty() {
-            auth += &format!(", {word} {}", networks.join(" "));
+            let _ = write!(auth, ", {word} {}", networks.join(" "));
         }
     }
     if route.near_spellings == NearSpellings::Open {

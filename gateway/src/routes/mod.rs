@@ -14,6 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use shared::clock::Clock;
+use shared::internal_secret::InternalSecret;
 use shared::metrics::{Counter, Histogram, LATENCY_BUCKETS, Registry};
 
 pub use address_rules::AddressRules;
@@ -189,6 +190,7 @@ impl Table {
 #[derive(Clone, Debug)]
 pub struct Common {
     pub identity_urls: Vec<UpstreamUrl>,
+    pub internal_secret: Option<InternalSecret>,
     pub timeout: Duration,
     pub body: Limits,
     pub max_in_flight: usize,
@@ -234,11 +236,13 @@ fn build(common: &Common, file: &RoutesFile, old: Option<&Table>) -> Table {
                     .get(url)
                     .filter(|old| old.is(tls, probe_path, max_in_flight));
                 let upstream = same.cloned().unwrap_or_else(|| {
-                    Upstream::new(
+                    let is_identity = common.identity_urls.contains(url);
+                    Upstream::with_secret(
                         url.clone(),
                         tls.cloned(),
                         probe_path.map(ToOwned::to_owned),
                         max_in_flight,
+                        common.internal_secret.clone().filter(|_| is_identity),
                         &common.metrics,
                     )
                 });
@@ -256,52 +260,16 @@ fn build(common: &Common, file: &RoutesFile, old: Option<&Table>) -> Table {
         Some(IDENTITY_PROBE),
         common.max_in_flight,
     );
-    let mut routes: Vec<Arc<Route>> = IDENTITY_PREFIXES
-        .into_iter()
+    let own = IDENTITY_PREFIXES.into_iter();
+    let mut routes: Vec<Arc<Route>> = own
         .chain(
             DOCUMENT_PREFIXES
                 .into_iter()
                 .filter(|prefix| is_free(file, prefix)),
         )
-        .map(|prefix| {
-            Arc::new(Route {
-                host: None,
-                prefix: prefix.to_owned(),
-                upstreams: identity.clone(),
-                is_identity: true,
-                auth: Auth::None,
-                addresses: AddressRules::default(),
-                preserves_host: false,
-                headers: HeaderRules::default(),
-                strips_prefix: false,
-                parts: Vec::new(),
-                timeout: common.timeout,
-                pause: common.timeout,
-                body: common.body,
-                rate_limit: None,
-                counts: RouteCounts::new(prefix, &common.metrics),
-            })
-        })
+        .map(|prefix| Arc::new(identity_route(common, prefix, &identity)))
         .collect();
-    let old_limit = |class: &str, requests_per_minute| {
-        let routes = old.iter().flat_map(|table| &table.routes);
-        let mut limits = routes.filter_map(|route| route.rate_limit.as_ref());
-        limits.find(|limit| limit.is(class, requests_per_minute)).cloned()
-    };
-    let limits: HashMap<&str, Arc<RateLimit>> = file
-        .rate_classes
-        .iter()
-        .map(|(class, &requests_per_minute)| {
-            let limit = old_limit(class, requests_per_minute).unwrap_or_else(|| {
-                Arc::new(RateLimit::of_class(
-                    class,
-                    requests_per_minute,
-                    common.clock.clone(),
-                ))
-            });
-            (class.as_str(), limit)
-        })
-        .collect();
+    let limits = rate_limits(common, file, old);
     for (index, settings) in file.routes.iter().enumerate() {
         let max_in_flight = settings.max_in_flight.unwrap_or(common.max_in_flight);
         let upstreams = group(
@@ -343,6 +311,50 @@ fn build(common: &Common, file: &RoutesFile, old: Option<&Table>) -> Table {
     }
 }
 
+fn identity_route(common: &Common, prefix: &str, identity: &Arc<Group>) -> Route {
+    Route {
+        host: None,
+        prefix: prefix.to_owned(),
+        upstreams: identity.clone(),
+        is_identity: true,
+        auth: Auth::None,
+        addresses: AddressRules::default(),
+        preserves_host: false,
+        headers: HeaderRules::default(),
+        strips_prefix: false,
+        parts: Vec::new(),
+        timeout: common.timeout,
+        pause: common.timeout,
+        body: common.body,
+        rate_limit: None,
+        counts: RouteCounts::new(prefix, &common.metrics),
+    }
+}
+
+/// The budgets of the classes; those that stay as they were go on.
+fn rate_limits<'a>(
+    common: &Common,
+    file: &'a RoutesFile,
+    old: Option<&Table>,
+) -> HashMap<&'a str, Arc<RateLimit>> {
+    let of_class = |class: &str, requests_per_minute| {
+        let routes = old.iter().flat_map(|table| &table.routes);
+        let mut limits = routes.filter_map(|route| route.rate_limit.as_ref());
+        let known = limits.find(|limit| limit.is(class, requests_per_minute));
+        known.cloned().unwrap_or_else(|| {
+            Arc::new(RateLimit::of_class(
+                class,
+                requests_per_minute,
+                common.clock.clone(),
+            ))
+        })
+    };
+    let classes = file.rate_classes.iter();
+    classes
+        .map(|(class, &requests_per_minute)| (class.as_str(), of_class(class, requests_per_minute)))
+        .collect()
+}
+
 /// Whether no route of the file takes a prefix of identity-svc's document.
 fn is_free(file: &RoutesFile, prefix: &str) -> bool {
     let is_same = |route: &RouteSettings| {
@@ -375,6 +387,7 @@ mod tests {
         let seconds = Duration::from_secs(1);
         let common = Common {
             identity_urls: vec!["http://127.0.0.1:1".parse().unwrap()],
+            internal_secret: None,
             timeout: seconds,
             body: Limits {
                 max_bytes: 10,

@@ -130,15 +130,15 @@ mod tests {
 
     /// The routes of lines such as `/admin/ required http://a:1`, with more settings behind.
     fn routes(lines: &[&str]) -> Vec<RouteSettings> {
-        let mut text = String::new();
-        for line in lines {
+        let route = |line: &&str| {
             let mut words = line.splitn(4, ' ');
             let [prefix, auth, upstream] = [(); 3].map(|()| words.next().unwrap());
             let more = words.next().unwrap_or_default();
-            text += &format!(
+            format!(
                 "[[route]]\nprefix = \"{prefix}\"\nauth = \"{auth}\"\nupstreams = [\"{upstream}\"]\n{more}\n"
-            );
-        }
+            )
+        };
+        let text: String = lines.iter().map(route).collect();
         parse("routes.toml", &text).unwrap().routes
     }
 

@@ -119,8 +119,10 @@ async fn ask(upstream: &Arc<Upstream>) -> (Probe, String) {
         return (Probe::Reachable, String::new());
     };
     let host = upstream.url.authority();
-    let head = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
-    let head = BytesMut::from(head.as_bytes());
+    let head = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
+    let mut head = BytesMut::from(head.as_bytes());
+    upstream.write_internal_secret(&mut head);
+    head.extend_from_slice(b"\r\n");
     let exchange = Exchange::new(connection, Method::GET, head, Declared::NoBody);
     match timeout(PROBE_TIMEOUT, status(exchange)).await {
         Ok(Ok(status)) if status.is_server_error() => {

@@ -114,6 +114,7 @@ impl OwnRequest<'_> {
         let (method, target, host) = (&self.method, self.target, upstream.url.authority());
         let mut head = BytesMut::new();
         head.extend_from_slice(format!("{method} {target} HTTP/1.1\r\nhost: {host}\r\n").as_bytes());
+        upstream.write_internal_secret(&mut head);
         let Some(body) = self.body else {
             head.extend_from_slice(b"\r\n");
             return Exchange::new(connection, method.clone(), head, Declared::NoBody);

@@ -4,6 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use bytes::BytesMut;
+use shared::headers::INTERNAL_SECRET;
+use shared::internal_secret::InternalSecret;
 use shared::metrics::{Counter, Registry};
 
 use super::client_shares::{ClientShare, ClientShares};
@@ -11,6 +14,7 @@ use super::health::Health;
 use super::tls::UpstreamTls;
 use super::tls_connector::Connector;
 use super::url::UpstreamUrl;
+use crate::http1::write;
 
 /// Of so few permits one client may have all: a page of one browser asks for several things at once.
 const NOT_DIVIDED: usize = 16;
@@ -33,6 +37,8 @@ pub struct Upstream {
     pub health: Health,
     /// What the monitor asks for; none: a connection is enough.
     pub probe_path: Option<String>,
+    /// Of identity-svc: what shows it that the gateway asks.
+    pub internal_secret: Option<InternalSecret>,
     max_in_flight: usize,
     in_flight: AtomicUsize,
     shares: ClientShares,
@@ -77,6 +83,18 @@ impl Upstream {
         max_in_flight: usize,
         metrics: &Registry,
     ) -> Arc<Self> {
+        Self::with_secret(url, tls, probe_path, max_in_flight, None, metrics)
+    }
+
+    /// As `new`; the gateway's own requests show `internal_secret`, and so do those of clients to identity-svc's routes.
+    pub fn with_secret(
+        url: UpstreamUrl,
+        tls: Option<Arc<UpstreamTls>>,
+        probe_path: Option<String>,
+        max_in_flight: usize,
+        internal_secret: Option<InternalSecret>,
+        metrics: &Registry,
+    ) -> Arc<Self> {
         let name = url.to_string();
         let count = |kind| {
             metrics.counter(
@@ -100,6 +118,7 @@ impl Upstream {
             tls,
             health: Health::default(),
             probe_path,
+            internal_secret,
             max_in_flight,
             in_flight: AtomicUsize::new(0),
             shares: ClientShares::new(share_of(max_in_flight)),
@@ -118,6 +137,13 @@ impl Upstream {
             },
         );
         upstream
+    }
+
+    /// Writes the header that shows identity-svc who asks. Other services have no use for it, and must not know it.
+    pub fn write_internal_secret(&self, out: &mut BytesMut) {
+        if let Some(secret) = &self.internal_secret {
+            secret.with_sent(|secret| write::line(out, INTERNAL_SECRET.as_bytes(), secret.as_bytes()));
+        }
     }
 
     /// Whether it is reached, watched and bounded like this, with the same certificates.

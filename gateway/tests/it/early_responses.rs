@@ -41,7 +41,8 @@ async fn upload(gateway: &Running, path: &str, size: usize) -> Answer {
     });
     let answer = client.answer().await;
     sending.abort();
-    answer.expect("the connection was closed without a response")
+    assert!(answer.is_some(), "the connection was closed without a response");
+    answer.unwrap()
 }
 
 #[actix_web::test]

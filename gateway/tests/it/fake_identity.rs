@@ -32,6 +32,8 @@ pub struct State {
     pub verify: (u16, Value),
     pub verify_count: usize,
     pub key_fetch_count: usize,
+    /// What requests have to show; none: nothing.
+    pub internal_secret: Option<&'static str>,
 }
 
 impl FakeIdentity {
@@ -50,6 +52,7 @@ impl FakeIdentity {
             verify: (200, json!({})),
             verify_count: 0,
             key_fetch_count: 0,
+            internal_secret: None,
         };
         let identity = Self {
             address: listener.local_addr().unwrap(),
@@ -97,6 +100,11 @@ impl FakeIdentity {
     #[expect(clippy::unused_async, reason = "actix-web takes nothing else")]
     async fn answer(request: HttpRequest, identity: web::Data<Self>) -> HttpResponse {
         let mut state = identity.state();
+        let shown = request.headers().get("x-gatehouse-internal-secret");
+        let is_gateway = |secret: &str| shown.is_some_and(|shown| shown == secret);
+        if !state.internal_secret.is_none_or(is_gateway) {
+            return HttpResponse::Forbidden().finish();
+        }
         match request.path() {
             "/.well-known/jwks.json" => {
                 state.key_fetch_count += 1;

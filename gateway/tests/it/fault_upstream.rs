@@ -139,10 +139,11 @@ impl FaultUpstream {
     /// Waits for something to be seen.
     pub async fn until(&self, what: &str, is_so: impl FnMut(&Observed) -> bool) -> Observed {
         let mut receiver = self.observed.subscribe();
-        match timeout(PATIENCE, receiver.wait_for(is_so)).await {
-            Ok(seen) => seen.unwrap().clone(),
-            Err(_) => panic!("the upstream never saw {what}: {:#?}", self.observed()),
-        }
+        let seen = timeout(PATIENCE, receiver.wait_for(is_so)).await;
+        let Ok(seen) = seen else {
+            panic!("the upstream never saw {what}: {:#?}", self.observed())
+        };
+        seen.unwrap().clone()
     }
 
     /// Waits until a request whose target contains `text` has been read, head and body.

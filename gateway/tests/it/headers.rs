@@ -1,6 +1,9 @@
 //! Header fields: nobody else sends ours, hop-by-hop ones end here, the client's address is one.
 
+use gateway::routes::RouteSettings;
 use gateway::service::Running;
+use shared::env::Env;
+use shared::internal_secret::InternalSecret;
 
 use crate::support::{Echo, ask, canned, get, start_gateway};
 
@@ -220,4 +223,39 @@ async fn a_client_that_expects_to_be_told_to_go_on_is_told() {
     assert_eq!((answer.status, answer.seen("expect")), (200, None));
     let answer = get(&gateway, "/api/auth/login/", "Expect: a-miracle\r\n").await;
     answer.assert_error(417, "The expectation cannot be met.");
+}
+
+#[actix_web::test]
+async fn only_identity_sees_the_internal_secret_and_only_the_gateway_sends_it() {
+    const SECRET: &str = "the-secret-of-both-with-many-bytes-in-it";
+    const NAME: &str = "x-gatehouse-internal-secret";
+    let (identity, own) = (Echo::start(), Echo::start());
+    let env = Env::from_pairs([("GATEHOUSE_INTERNAL_SECRET", SECRET)]);
+    let gateway = start_gateway(identity.address, |settings| {
+        settings.internal_secret = InternalSecret::from_env(&env);
+        let urls = |echo: &Echo| vec![echo.address.try_into().unwrap()];
+        settings.routes.routes = vec![
+            RouteSettings::new("/own/", urls(&own)),
+            // A route of one's own that leads to identity-svc speaks for nobody.
+            RouteSettings::new("/around/", urls(&identity)),
+        ];
+    })
+    .await;
+    for lines in [
+        "",
+        "X-Gatehouse-Internal-Secret: forged\r\n",
+        "X_Gatehouse_Internal_Secret: forged\r\n",
+    ] {
+        let answer = get(&gateway, "/api/auth/user/", lines).await;
+        assert_eq!(answer.seen(NAME).as_deref(), Some(SECRET));
+        for path in ["/own/a", "/around/a"] {
+            let answer = get(&gateway, path, lines).await;
+            assert_eq!(answer.status, 200);
+            assert!(
+                !answer.body.contains("secret") && !answer.body.contains("forged"),
+                "{}",
+                answer.body
+            );
+        }
+    }
 }

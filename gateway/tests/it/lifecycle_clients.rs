@@ -136,9 +136,9 @@ async fn uploads_that_their_clients_break_off_open_no_circuit() {
             })
             .await;
         if number % 2 == 0 {
-            client.reset()
+            client.reset();
         } else {
-            drop(client)
+            drop(client);
         }
         upstream.until_abandoned(&path, 1).await;
     }
@@ -316,7 +316,7 @@ async fn a_head_that_begins_late_in_the_idle_time_has_its_own_time() {
     // Past the idle time, and far within the head's; nothing tells of a time-out that does not come.
     tokio::time::sleep(Duration::from_millis(2500)).await;
     client.send("Host: a\r\n\r\n").await;
-    let answer = client.answer().await.expect("the head was cut by the idle time");
+    let answer = client.answer().await.unwrap();
     assert_eq!(answer.status, 200);
 }
 

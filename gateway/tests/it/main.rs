@@ -5,6 +5,7 @@
     reason = "a test that cannot go on fails there"
 )]
 
+mod agreed_with_identity;
 mod bodies;
 mod budget;
 mod client_ends;

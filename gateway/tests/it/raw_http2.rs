@@ -38,7 +38,7 @@ pub struct Stream {
     pub status: u16,
     pub body_bytes: usize,
     pub is_ended: bool,
-    /// The code of its RST_STREAM.
+    /// The code of its `RST_STREAM`.
     pub reset: Option<u32>,
 }
 

@@ -87,32 +87,6 @@ async fn a_body_over_the_limit_is_refused_however_its_length_is_told() {
 }
 
 #[actix_web::test]
-async fn the_time_in_which_the_upstream_takes_nothing_is_not_the_clients() {
-    let world = World::with(|route| {
-        route.body_timeout = Some(SOON);
-        route.max_body_bytes = Some(1 << 30);
-    })
-    .await;
-    let length = 32 << 20;
-    let (call, feed) = Call::post("/app/", BodyLength::Known(length));
-    let piece = "x".repeat(1 << 20);
-    for _ in 0..32 {
-        feed.send(&piece);
-    }
-    drop(feed);
-    let forwarded = world.forward(call);
-    let mut service = world.accept().await;
-    tokio::time::sleep(2 * SOON).await;
-    let mut left = usize::try_from(length).unwrap();
-    let mut space = vec![0; 1 << 20];
-    while left > 0 {
-        left -= service.socket.read(&mut space).await.unwrap();
-    }
-    service.say("HTTP/1.1 204 No Content\r\n\r\n").await;
-    assert_eq!(forwarded.await.unwrap().unwrap().status(), 204);
-}
-
-#[actix_web::test]
 async fn a_client_that_goes_while_it_waits_ends_the_work_and_frees_the_permit() {
     let world = World::with(|route| route.max_in_flight = Some(1)).await;
     let forwarded = world.forward(Call::get("/app/"));

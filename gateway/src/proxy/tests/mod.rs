@@ -22,6 +22,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use bytes::Bytes;
 use shared::clock::Clock;
 use shared::health::Readiness;
+use shared::jwt::TokenNames;
 use shared::metrics::Registry;
 use shared::request_id::RequestId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -76,6 +77,7 @@ impl World {
         let (metrics, clock) = (Registry::default(), Clock::fixed(1_000_000_000));
         let common = Common {
             identity_urls: urls.clone(),
+            internal_secret: None,
             timeout: PATIENCE,
             body: Limits {
                 max_bytes: 1 << 20,
@@ -96,12 +98,19 @@ impl World {
         // Nobody is asked: no test here checks a token.
         let nowhere = Common {
             identity_urls: vec!["http://127.0.0.1:1".parse().unwrap()],
+            internal_secret: None,
             ..common.clone()
         };
         let nowhere = Arc::new(Routes::new(nowhere, &RoutesFile::default()));
         let nobody = || IdentityClient::new(nowhere.clone(), Rc::default(), Duration::ZERO);
         let (_, signal) = shared::shutdown::channel();
-        let keys = KeyFetcher::start(Readiness::default().part("keys"), signal, PATIENCE, nobody());
+        let keys = KeyFetcher::start(
+            Readiness::default().part("keys"),
+            signal,
+            PATIENCE,
+            TokenNames::default(),
+            nobody(),
+        );
         let edge_auth = EdgeAuth::new(
             keys,
             (revocations.clone(), SecretKeys::default()),

@@ -26,7 +26,7 @@ pub struct Connection {
     upstream: FaultUpstream,
     socket: TcpStream,
     input: Vec<u8>,
-    connection: usize,
+    number: usize,
     requests: usize,
     /// Where the present request is in what was observed.
     current: Option<usize>,
@@ -44,7 +44,7 @@ impl Connection {
             upstream,
             socket,
             input: Vec::new(),
-            connection: 0,
+            number: 0,
             requests: 0,
             current: None,
         }
@@ -191,11 +191,11 @@ impl Connection {
         self.upstream.observed.send_modify(|seen| {
             if self.requests == 1 {
                 seen.connections += 1;
-                self.connection = seen.connections;
+                self.number = seen.connections;
             }
             self.current = Some(seen.requests.len());
             seen.requests.push(Request {
-                connection: self.connection,
+                connection: self.number,
                 number: self.requests,
                 method: method.to_owned(),
                 target: target.to_owned(),
