@@ -9,6 +9,7 @@ fn problems(pairs: &[(&str, &str)]) -> String {
         ("DATABASE_URL", "sqlite:/nowhere"),
         ("QUEUE_URL", "memory:"),
         ("KEYS_FILE", "/nowhere"),
+        ("ENCRYPTION_KEYS_FILE", "/nowhere"),
     ];
     let pairs = needed.iter().chain(pairs);
     let pairs = pairs.map(|(name, value)| (format!("GATEHOUSE_IDENTITY_{name}"), (*value).to_owned()));
