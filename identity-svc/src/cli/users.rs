@@ -29,7 +29,7 @@ pub enum UsersCommand {
     /// The hash is read from standard input or from a file: on the command line every user of the machine can see it.
     SetHash {
         name: String,
-        /// For tests and for `!`; for example 'pbkdf2_sha256$1000000$salt$hash', in single quotes
+        /// For tests and for `!`; for example `pbkdf2_sha256$1000000$salt$hash`, in single quotes
         #[arg(conflicts_with = "file")]
         encoded: Option<String>,
         /// A file that holds the hash
