@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use actix_web::dev::RequestHead;
 use actix_web::http::header::HOST;
+use actix_web::http::uri::Authority;
 
 /// Host names without ports: a browser always sends the port that it asks.
 #[derive(Clone, Debug)]
@@ -36,7 +37,7 @@ impl OwnHosts {
         let mut sent = head.headers.get_all(HOST);
         let named = match (sent.next(), sent.next()) {
             (Some(host), None) => host.to_str().ok(),
-            (None, None) => head.uri.authority().map(|authority| authority.as_str()),
+            (None, None) => head.uri.authority().map(Authority::as_str),
             _ => None,
         };
         named.is_some_and(|authority| {

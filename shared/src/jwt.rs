@@ -547,20 +547,20 @@ mod tests {
             algorithm: SigningAlgorithm::HS256,
             key: DecodingKey::from_secret(SECRET),
         });
-        let verify = |header: Value, more: Value| {
+        let verify = |head: Value, more: Value| {
             let mut payload = good();
             let more = more.as_object().unwrap().clone();
             payload.as_object_mut().unwrap().extend(more);
-            demanding.verify(&token(&header, &payload), Some(TokenType::Access), NOW)
+            demanding.verify(&token(&head, &payload), Some(TokenType::Access), NOW)
         };
-        let named = || json!({"alg": "HS256", "kid": "k1"});
+        let header = || json!({"alg": "HS256", "kid": "k1"});
         let mut written = Map::new();
         names.write(&mut written);
         for good in [
             Value::Object(written),
             json!({"iss": "https://auth.example", "aud": ["mail", "shop"]}),
         ] {
-            assert!(verify(named(), good.clone()).is_ok(), "{good}");
+            assert!(verify(header(), good.clone()).is_ok(), "{good}");
         }
         for bad in [
             json!({}),
@@ -571,7 +571,7 @@ mod tests {
             json!({"iss": ["https://auth.example"], "aud": "shop"}),
             json!({"iss": "https://auth.example", "aud": []}),
         ] {
-            assert_eq!(verify(named(), bad.clone()), Err(TokenError::Invalid), "{bad}");
+            assert_eq!(verify(header(), bad.clone()), Err(TokenError::Invalid), "{bad}");
         }
         assert!(
             verify(json!({"alg": "HS256"}), json!({})).is_ok(),

@@ -30,7 +30,7 @@ pub enum UsersCommand {
     SetHash {
         #[command(flatten)]
         named: Named,
-        /// For tests and for `!`; for example 'pbkdf2_sha256$1000000$salt$hash', in single quotes
+        /// For tests and for `!`; for example `pbkdf2_sha256$1000000$salt$hash`, in single quotes
         #[arg(conflicts_with = "file")]
         encoded: Option<String>,
         /// A file that holds the hash

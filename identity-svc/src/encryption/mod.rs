@@ -85,7 +85,7 @@ struct Loaded {
 struct Key {
     id: String,
     active_from_ms: i64,
-    key: RandomizedNonceKey,
+    cipher: RandomizedNonceKey,
 }
 
 impl Encryption {
@@ -158,7 +158,7 @@ impl Encryption {
         let key = active(&keys, now_ms).ok_or(EncryptionError::Encrypt)?;
         let mut sealed = text.as_bytes().to_vec();
         let nonce = key
-            .key
+            .cipher
             .seal_in_place_append_tag(place.associated_data(), &mut sealed)
             .map_err(|_| EncryptionError::Encrypt)?;
         let bytes = [nonce.as_ref().as_slice(), &sealed].concat();
@@ -183,7 +183,7 @@ impl Encryption {
         }
         let key = keys.iter().find(|key| key.id == id);
         let key = key.ok_or_else(|| EncryptionError::UnknownKey(id.to_owned()))?;
-        open(&key.key, place, sealed).ok_or_else(|| EncryptionError::Damaged(id.to_owned()))
+        open(&key.cipher, place, sealed).ok_or_else(|| EncryptionError::Damaged(id.to_owned()))
     }
 
     /// What every value begins with that was encrypted with the key that is used now.
@@ -251,11 +251,11 @@ fn usable(stored: &StoredKey, path: &Path) -> Result<Key, EncryptionKeysError> {
         path: path.display().to_string(),
         reason: format!("key {} is no base64url of 32 bytes, or has a bad id", stored.id),
     })?;
-    let key = RandomizedNonceKey::new(&AES_256_GCM, &bytes).map_err(|_| EncryptionKeysError::Library)?;
+    let cipher = RandomizedNonceKey::new(&AES_256_GCM, &bytes).map_err(|_| EncryptionKeysError::Library)?;
     Ok(Key {
         id: stored.id.clone(),
         active_from_ms: stored.active_from_ms,
-        key,
+        cipher,
     })
 }
 
