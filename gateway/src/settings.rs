@@ -8,7 +8,7 @@ use shared::admin;
 use shared::clock::Clock;
 use shared::env::Env;
 use shared::internal_secret::InternalSecret;
-use shared::jwt::TokenNames;
+use shared::token_names::TokenNames;
 
 use crate::client_address::TrustedProxies;
 use crate::edge_auth::WhenStale;

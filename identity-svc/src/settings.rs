@@ -8,8 +8,9 @@ use shared::admin::Listen;
 use shared::brand::Brand;
 use shared::env::Env;
 use shared::internal_secret::InternalSecret;
-use shared::jwt::{SigningAlgorithm, TokenNames};
+use shared::jwt::SigningAlgorithm;
 use shared::secret::{Secret, without_password};
+use shared::token_names::TokenNames;
 
 use crate::db::DatabaseUrl;
 use crate::encryption::EncryptionSettings;

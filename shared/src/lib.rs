@@ -27,3 +27,4 @@ pub mod secret;
 pub mod shutdown;
 #[cfg(feature = "texts")]
 pub mod templates;
+pub mod token_names;

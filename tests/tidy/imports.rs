@@ -208,9 +208,9 @@ const FLOORS: &[(&str, &[&str])] = &[
         "shared",
         &[
             "actor admin queue",
-            "background",
-            "brand email_job health jwt logging mail_outcome message_bundle metrics request_id shutdown templates",
-            "backoff clock env",
+            "background jwt",
+            "brand email_job health internal_secret logging mail_outcome message_bundle metrics request_id shutdown templates token_names",
+            "backoff clock env private_file",
             "headers html pool random secret",
         ],
     ),

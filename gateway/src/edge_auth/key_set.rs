@@ -13,8 +13,9 @@ use actix_http::StatusCode;
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{Jwk, JwkSet, KeyAlgorithm};
 use shared::health::Part;
-use shared::jwt::{SigningAlgorithm, TokenNames, VerifyingKey, VerifyingKeys};
+use shared::jwt::{SigningAlgorithm, VerifyingKey, VerifyingKeys};
 use shared::shutdown::Shutdown;
+use shared::token_names::TokenNames;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 

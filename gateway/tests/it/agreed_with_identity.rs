@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use shared::env::Env;
 use shared::internal_secret::InternalSecret;
-use shared::jwt::TokenNames;
+use shared::token_names::TokenNames;
 
 use crate::fake_identity::{FakeIdentity, start};
 use crate::support::{Echo, get};

@@ -6,8 +6,9 @@ use aws_lc_rs::hmac;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use serde_json::{Value, json};
-use shared::jwt::{SigningAlgorithm, TokenNames, VerifyingKey, VerifyingKeys};
+use shared::jwt::{SigningAlgorithm, VerifyingKey, VerifyingKeys};
 use shared::secret::Secret;
+use shared::token_names::TokenNames;
 
 use super::key_file::{KeysError, StoredKey};
 use super::shared_secret;

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use crate::tokens::TokenSettings;
     use crate::tokens::{SessionLimits, SessionRef};
-    use shared::jwt::TokenNames;
+    use shared::token_names::TokenNames;
 
     const NOW_MS: i64 = 1_800_000_000_000;
     const PROOF: PageProof = PageProof {

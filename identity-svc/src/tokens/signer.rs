@@ -10,9 +10,10 @@ use jsonwebtoken::crypto;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use shared::clock::to_ms;
-use shared::jwt::{Claims, SigningAlgorithm, TokenError, TokenNames, TokenType};
+use shared::jwt::{Claims, SigningAlgorithm, TokenError, TokenType};
 use shared::random;
 use shared::secret::Secret;
+use shared::token_names::TokenNames;
 
 use super::key_file::{self, KeysError};
 use super::key_ring::{KeyRing, LegacyKey};
