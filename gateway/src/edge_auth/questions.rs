@@ -141,7 +141,7 @@ mod tests {
     }
 
     fn questions() -> Questions {
-        let asked = Registry::default().counter("asked", "", &[]);
+        let asked = Registry::default().counter("asked", "Questions.", &[]);
         Questions::new(ClientShares::new(UNDER_WAY_OF_A_CLIENT), asked)
     }
 

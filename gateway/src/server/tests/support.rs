@@ -78,8 +78,8 @@ where
         trusted_proxies: setup.trusted_proxies.parse::<TrustedProxies>().unwrap(),
         deadlines: setup.deadlines,
         per_address: AddressLimit::new(setup.per_address),
-        connections: Arc::new(metrics.gauge("connections", "", &[])),
-        refused: Arc::new(metrics.counter("refused_total", "", &[])),
+        connections: Arc::new(metrics.gauge("connections", "Open.", &[])),
+        refused: Arc::new(metrics.counter("refused_total", "Refused.", &[])),
         clock: Clock::fixed(784_111_777_000),
     };
     let wire = Wire::new(entrance, app, signal);
