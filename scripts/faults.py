@@ -33,7 +33,7 @@ PART_ACTIONS = ("kill", "freeze", "restart")
 LINK_ACTIONS = ("cut", "silence", "reset")
 RECOVERY_LIMIT = 60  # Seconds until all parts are ready again.
 MOST_DOUBLED = 0.01
-IDLE_MB = 25
+IDLE_MB = 25  # Without the system's libraries.
 START_SECONDS = 0.3
 # A mail that fails three times waits ten minutes.
 MAIL_LIMITS = {"short": 150, "long": 900}

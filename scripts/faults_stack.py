@@ -151,13 +151,19 @@ class Part:
         send_signal(process_tree(self.process.pid), signal.SIGCONT)
 
     def memory_mb(self):
-        """Resident memory, or None when it has ended."""
+        """Resident memory without the system's libraries (libpq brings a dozen), or None when it has ended. Their pages belong to
+        every process that maps them, and how many are counted differs by megabytes from machine to machine."""
         try:
-            status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+            maps = pathlib.Path(f"/proc/{self.process.pid}/smaps").read_text()
         except OSError:
             return None
-        found = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
-        return int(found[1]) / 1024 if found else None
+        kilobytes, is_own = 0, True
+        for line in maps.splitlines():
+            if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+                is_own = not re.search(r"\.so(\.[0-9.]+)?$", line)
+            elif is_own and (found := re.match(r"Rss:\s+(\d+) kB", line)):
+                kilobytes += int(found[1])
+        return kilobytes / 1024 if kilobytes else None
 
 
 def until_gone(pids, seconds=10.0):

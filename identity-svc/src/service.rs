@@ -148,6 +148,9 @@ pub async fn start(
         signal,
     );
     let passwords = Passwords::start(settings.hash_threads, settings.bcrypt_cost, settings.hash_queue);
+    if settings.measures_hashes {
+        passwords.measure_in_background();
+    }
     let is_draining = Arc::<AtomicBool>::default();
     let state = AppState {
         db: db.clone(),

@@ -106,6 +106,8 @@ pub struct Settings {
     pub bcrypt_cost: u32,
     /// `GATEHOUSE_IDENTITY_HASH_THREADS` (default 0: one a core).
     pub hash_threads: usize,
+    /// Whether it is measured at the start what imported hashes cost on this processor. Always; tests count on a typical one.
+    pub measures_hashes: bool,
     /// `GATEHOUSE_IDENTITY_HASH_QUEUE_SECONDS` (default 2).
     pub hash_queue: Duration,
     /// `GATEHOUSE_IDENTITY_LOGIN_FAILURES` (default 10; 0: no limit).
@@ -169,6 +171,7 @@ impl Settings {
             rotation_grace: env.seconds("GATEHOUSE_IDENTITY_ROTATION_GRACE_SECONDS", 10, 0..=300),
             bcrypt_cost: small("BCRYPT_COST", 12, 4..=16),
             hash_threads: usize::try_from(small("HASH_THREADS", 0, 0..=256)).unwrap_or(0),
+            measures_hashes: true,
             hash_queue: env.seconds("GATEHOUSE_IDENTITY_HASH_QUEUE_SECONDS", 2, 1..=60),
             login_failures: small("LOGIN_FAILURES", 10, 0..=1000),
             mails_per_hour: small("MAILS_PER_HOUR", 6, 0..=1000),

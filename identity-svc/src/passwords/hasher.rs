@@ -72,7 +72,8 @@ impl Execute<PasswordHasher> for VerifyPassword {
         let stored = self.encoded.as_ref().map(|encoded| encoded.expose().as_str());
         let password = self.password.expose();
         // Nobody's password, that of accounts that nobody can log in to, and every scheme's: a failure costs the same.
-        let Some((stored, rounds)) = stored.and_then(|stored| Some((stored, encoded::rounds(stored)?)))
+        let Some((stored, rounds)) =
+            stored.and_then(|stored| Some((stored, encoded::rounds(stored, &hasher.work.factors())?)))
         else {
             hasher.work.make_up(password.as_bytes(), 0);
             return Verified {

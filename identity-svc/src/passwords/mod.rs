@@ -1,6 +1,7 @@
 //! Passwords: hashed and verified on threads of their own, so that a storm of logins is not felt by anybody else.
 
 pub mod encoded;
+mod factors;
 mod hasher;
 mod scheme;
 mod work;
@@ -108,6 +109,13 @@ impl Passwords {
             encoded: encoded.map(Secret::new),
         };
         self.pool.call(work).await.map_err(|error| self.explain(error))
+    }
+
+    /// Finds out, on a thread of its own, what imported hashes cost on this processor, so that a failed login takes equally
+    /// long whatever the stored form. Until then, and in tests, a typical processor counts.
+    pub fn measure_in_background(&self) {
+        let work = self.work.clone();
+        std::thread::spawn(move || work.measure_factors());
     }
 
     /// The bcrypt cost of new passwords.

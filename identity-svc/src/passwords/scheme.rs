@@ -13,6 +13,8 @@ use base64::engine::general_purpose::{NO_PAD, STANDARD, STANDARD_NO_PAD};
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use md5::{Digest, Md5};
 
+use crate::passwords::factors::Factors;
+
 /// bcrypt itself goes from 4 to 31.
 pub const BCRYPT_COSTS: std::ops::RangeInclusive<u32> = 4..=16;
 const MAX_PBKDF2_ITERATIONS: u32 = 10_000_000;
@@ -111,9 +113,8 @@ impl<'a> Scheme<'a> {
         }
     }
 
-    /// How much work [`Scheme::matches`] is, in rounds of bcrypt. Exact for bcrypt; for the others a factor that was measured
-    /// on one processor (x86-64 with SHA instructions), so others may see them cheaper or dearer.
-    pub fn rounds(&self) -> u64 {
+    /// How much work [`Scheme::matches`] is, in rounds of bcrypt. Exact for bcrypt; for the others by `factors`.
+    pub fn rounds(&self, factors: &Factors) -> u64 {
         match self {
             Self::Bcrypt(bcrypt) | Self::BcryptSha256(bcrypt) => 1 << bcrypt.cost,
             Self::Pbkdf2 {
@@ -122,19 +123,19 @@ impl<'a> Scheme<'a> {
                 ..
             } => {
                 let a_round = if *algorithm == pbkdf2::PBKDF2_HMAC_SHA1 {
-                    220
+                    factors.pbkdf2_sha1
                 } else {
-                    160
+                    factors.pbkdf2_sha256
                 };
-                u64::from(iterations.get()) / a_round
+                u64::from(iterations.get()) / a_round.max(1)
             }
             Self::Argon2 { argon2, .. } => {
                 let params = argon2.params();
-                u64::from(params.m_cost()).saturating_mul(u64::from(params.t_cost())) / 64
+                u64::from(params.m_cost()).saturating_mul(u64::from(params.t_cost())) / factors.argon2.max(1)
             }
             Self::Scrypt { params, .. } => {
                 let blocks = (1 << params.log_n()) * u64::from(params.r());
-                blocks.saturating_mul(u64::from(params.p())) / 200
+                blocks.saturating_mul(u64::from(params.p())) / factors.scrypt.max(1)
             }
             Self::Md5 { .. } => 0,
         }

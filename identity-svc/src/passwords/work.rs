@@ -5,8 +5,10 @@
 //! bcrypt of the missing rounds. Accounts with a dearer form than ours (an import with many iterations) cannot be made
 //! cheaper, so once one has been asked for all others are made as dear, up to a bound.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::passwords::factors::Factors;
 use crate::passwords::scheme::{BCRYPT_COSTS, Bcrypt};
 
 /// bcrypt at cost 13: what PBKDF2 of a current Django comes to fits in.
@@ -21,6 +23,8 @@ pub struct Work {
     bound: u64,
     /// All that was done, for tests.
     done: AtomicU64,
+    /// What other schemes cost on this processor, once that is known.
+    factors: OnceLock<Factors>,
 }
 
 impl Work {
@@ -31,7 +35,18 @@ impl Work {
             target: AtomicU64::new(own),
             bound: LEAST_BOUND.max(2 * own),
             done: AtomicU64::new(0),
+            factors: OnceLock::new(),
         }
+    }
+
+    /// What other schemes cost.
+    pub fn factors(&self) -> Factors {
+        self.factors.get().copied().unwrap_or(Factors::TYPICAL)
+    }
+
+    /// Finds out what other schemes cost on this processor.
+    pub fn measure_factors(&self) {
+        self.factors.get_or_init(Factors::measure);
     }
 
     /// A stored form costs so many rounds. Beyond the bound it is not made up for: it would let one account make all
