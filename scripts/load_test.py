@@ -15,6 +15,7 @@ import pathlib
 import random
 import re
 import resource
+import secrets
 import shutil
 import signal
 import socket
@@ -26,6 +27,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PASSWORD = "Quartz-Lamp-9"
+# What the gateway shows to identity-svc, so that it is believed.
+INTERNAL_SECRET = secrets.token_urlsafe(32)
 IDLE = 10_000
 CLIENTS = 32
 results = []
@@ -97,6 +100,7 @@ class Stack:
     async def begin(self):
         self.start("gatehouse", GATEHOUSE_DATA_DIR=self.data, GATEHOUSE_GATEWAY_LISTEN=f"127.0.0.1:{self.embedded}",
                    GATEHOUSE_IDENTITY_LISTEN=f"127.0.0.1:{self.identity}", GATEHOUSE_LOG="warn",
+                   GATEHOUSE_INTERNAL_SECRET=INTERNAL_SECRET,
                    GATEHOUSE_IDENTITY_ACCESS_TOKEN_SECONDS="3600")
         self.gateway = self.start_gateway()
         client = await self.client()
@@ -108,7 +112,8 @@ class Stack:
     def start_gateway(self):
         return self.start("gateway", GATEHOUSE_GATEWAY_LISTEN=f"127.0.0.1:{self.port}", GATEHOUSE_LOG="warn",
                           GATEHOUSE_GATEWAY_ADMIN_LISTEN=f"127.0.0.1:{self.admin}", GATEHOUSE_GATEWAY_AUTH_REQUESTS_PER_MINUTE="0",
-                          GATEHOUSE_GATEWAY_IDENTITY_URL=f"http://127.0.0.1:{self.identity}")
+                          GATEHOUSE_GATEWAY_IDENTITY_URL=f"http://127.0.0.1:{self.identity}",
+                          GATEHOUSE_INTERNAL_SECRET=INTERNAL_SECRET)
 
     async def client(self, limit=20):
         """A connection to a gateway that is ready."""
