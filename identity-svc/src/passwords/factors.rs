@@ -13,9 +13,10 @@ const BCRYPT_ROUNDS: u128 = 64;
 
 const PBKDF2_SHA256: &str = "pbkdf2_sha256$20000$NaClNaClNaCl$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 const PBKDF2_SHA1: &str = "pbkdf2_sha1$20000$NaClNaClNaCl$AAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+/// Over a quarter of a megabyte, as scrypt below: what is allocated once stays with the process.
 const ARGON2: &str =
-    "argon2$argon2id$v=19$m=4096,t=1,p=1$TmFDbE5hQ2xOYUNs$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-const SCRYPT: &str = "scrypt$1024$NaClNaClNaCl$8$1$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==";
+    "argon2$argon2id$v=19$m=256,t=4,p=1$TmFDbE5hQ2xOYUNs$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const SCRYPT: &str = "scrypt$256$NaClNaClNaCl$8$4$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==";
 
 /// How much of a scheme's own unit takes as long as one round of bcrypt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +55,8 @@ impl Factors {
         Self {
             pbkdf2_sha256: factor(PBKDF2_SHA256, 20_000, Self::TYPICAL.pbkdf2_sha256),
             pbkdf2_sha1: factor(PBKDF2_SHA1, 20_000, Self::TYPICAL.pbkdf2_sha1),
-            argon2: factor(ARGON2, 4096, Self::TYPICAL.argon2),
-            scrypt: factor(SCRYPT, 1024 * 8, Self::TYPICAL.scrypt),
+            argon2: factor(ARGON2, 256 * 4, Self::TYPICAL.argon2),
+            scrypt: factor(SCRYPT, 256 * 8 * 4, Self::TYPICAL.scrypt),
         }
     }
 }
