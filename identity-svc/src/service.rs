@@ -24,7 +24,7 @@ use crate::janitor::{Janitor, Keys};
 use crate::openapi::{self, Documents};
 use crate::outbox::{OutboxRelay, OutcomeRecorder, RelayMetrics, RelaySettings};
 use crate::pages::{self, Pages, PagesError};
-use crate::passwords::Passwords;
+use crate::passwords::{ImportedHashes, Passwords};
 use crate::settings::{QueueUrl, Settings};
 use crate::tokens::Tokens;
 use crate::tokens::key_file::KeysError;
@@ -147,10 +147,7 @@ pub async fn start(
         clock.clone(),
         signal,
     );
-    let passwords = Passwords::start(settings.hash_threads, settings.bcrypt_cost, settings.hash_queue);
-    if settings.measures_hashes {
-        passwords.measure_in_background();
-    }
+    let passwords = start_passwords(&settings);
     let is_draining = Arc::<AtomicBool>::default();
     let state = AppState {
         db: db.clone(),
@@ -277,4 +274,13 @@ async fn ended(part: &mut Option<oneshot::Receiver<()>>) {
         Some(part) => drop(part.await),
         None => std::future::pending().await,
     }
+}
+
+fn start_passwords(settings: &Settings) -> Passwords {
+    let passwords = Passwords::start(settings.hash_threads, settings.bcrypt_cost, settings.hash_queue);
+    match settings.imported_hashes {
+        ImportedHashes::Measured => passwords.measure_in_background(),
+        ImportedHashes::Typical => {}
+    }
+    passwords
 }

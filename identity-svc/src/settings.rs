@@ -15,6 +15,7 @@ use shared::token_names::TokenNames;
 use crate::db::DatabaseUrl;
 use crate::encryption::EncryptionSettings;
 use crate::mail_draft::LinkTemplate;
+use crate::passwords::ImportedHashes;
 use crate::tokens::key_ring::LegacyKey;
 use crate::tokens::{SessionLimits, TokenSettings, shared_secret};
 
@@ -106,8 +107,8 @@ pub struct Settings {
     pub bcrypt_cost: u32,
     /// `GATEHOUSE_IDENTITY_HASH_THREADS` (default 0: one a core).
     pub hash_threads: usize,
-    /// Whether it is measured at the start what imported hashes cost on this processor. Always; tests count on a typical one.
-    pub measures_hashes: bool,
+    /// What imported hashes cost. Measured on this processor; tests count on a typical one.
+    pub imported_hashes: ImportedHashes,
     /// `GATEHOUSE_IDENTITY_HASH_QUEUE_SECONDS` (default 2).
     pub hash_queue: Duration,
     /// `GATEHOUSE_IDENTITY_LOGIN_FAILURES` (default 10; 0: no limit).
@@ -171,7 +172,7 @@ impl Settings {
             rotation_grace: env.seconds("GATEHOUSE_IDENTITY_ROTATION_GRACE_SECONDS", 10, 0..=300),
             bcrypt_cost: small("BCRYPT_COST", 12, 4..=16),
             hash_threads: usize::try_from(small("HASH_THREADS", 0, 0..=256)).unwrap_or(0),
-            measures_hashes: true,
+            imported_hashes: ImportedHashes::Measured,
             hash_queue: env.seconds("GATEHOUSE_IDENTITY_HASH_QUEUE_SECONDS", 2, 1..=60),
             login_failures: small("LOGIN_FAILURES", 10, 0..=1000),
             mails_per_hour: small("MAILS_PER_HOUR", 6, 0..=1000),

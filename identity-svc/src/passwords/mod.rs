@@ -41,6 +41,15 @@ pub struct Verified {
     pub needs_rehash: bool,
 }
 
+/// From where it is known what imported hashes cost, which failed logins make up for.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum ImportedHashes {
+    /// Measured on this processor at the start.
+    Measured,
+    /// What they cost on a typical one: for tests, which count work.
+    Typical,
+}
+
 /// The handle to the hashing threads. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Passwords {

@@ -91,7 +91,7 @@ impl Setup {
         .map(|(name, value)| (format!("GATEHOUSE_IDENTITY_{name}"), value.to_owned()));
         let env = Env::from_pairs(defaults.into_iter().chain(self.variables));
         let mut settings = Settings::from_env(&env);
-        settings.measures_hashes = false;
+        settings.imported_hashes = identity_svc::passwords::ImportedHashes::Typical;
         env.finish(&["GATEHOUSE_"]).unwrap();
         let clock = Clock::fixed(START_MS);
         let (publisher, consumer) = in_process::channel();
