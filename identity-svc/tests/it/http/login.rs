@@ -279,7 +279,7 @@ async fn a_failed_login_is_the_same_work_for_every_account_and_for_none(setup: S
     let stored = [
         (
             "pbkdf2",
-            "pbkdf2_sha256$20000$NaClNaClNaCl$I2Nmy5LvAhuc9jKJLC6Ye+S6zrwi1EdRk6V5xaM4ZD0=".to_owned(),
+            "pbkdf2_sha256$93750$NaClNaClNaCl$I2Nmy5LvAhuc9jKJLC6Ye+S6zrwi1EdRk6V5xaM4ZD0=".to_owned(),
         ),
         (
             "md5",
