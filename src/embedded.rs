@@ -117,7 +117,7 @@ pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let has_api_docs = settings.identity.api_docs;
     let mut mailer =
         mailer_svc::service::start(settings.mailer, clock.clone(), consumer, &Registry::default()).await?;
-    let mut identity = identity_svc::service::start(settings.identity, clock, publisher).await?;
+    let mut identity = identity_svc::service::start(settings.identity, clock, publisher.clone()).await?;
     let mut gateway_settings = settings.gateway;
     let identity_url = format!("http://{}", identity.address);
     let identity_url = identity_url
@@ -151,6 +151,8 @@ pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
     gateway.stop().await;
     identity.stop().await;
     mailer.stop().await;
+    // Until here the queue must not end: without it the mailer would take the stop for a failure.
+    drop(publisher);
     outcome
 }
 

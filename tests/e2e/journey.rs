@@ -124,6 +124,8 @@ fn a_signal_ends_it_cleanly() {
         let server = Server::start();
         assert_eq!(server.register("ann").status, 201);
         let (code, data) = server.stop(signal);
+        let log = std::fs::read_to_string(data.path().join("log")).unwrap();
+        assert!(!log.contains("ERROR"), "a stop is no error: {log}");
         assert_eq!(code, Some(0));
         let mails = std::fs::read_dir(data.path().join("mails")).unwrap().count();
         assert_eq!(mails, 1, "the mail went out before the end");
