@@ -100,7 +100,7 @@ class Stack:
     async def begin(self):
         self.start("gatehouse", GATEHOUSE_DATA_DIR=self.data, GATEHOUSE_GATEWAY_LISTEN=f"127.0.0.1:{self.embedded}",
                    GATEHOUSE_IDENTITY_LISTEN=f"127.0.0.1:{self.identity}", GATEHOUSE_LOG="warn",
-                   GATEHOUSE_INTERNAL_SECRET=INTERNAL_SECRET,
+                   GATEHOUSE_INTERNAL_SECRET=INTERNAL_SECRET, GATEHOUSE_IDENTITY_LOGIN_FAILURES="0",
                    GATEHOUSE_IDENTITY_ACCESS_TOKEN_SECONDS="3600")
         self.gateway = self.start_gateway()
         client = await self.client()
