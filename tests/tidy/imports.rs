@@ -70,7 +70,7 @@ const GATEWAY_ROOMS: &[(&str, &str)] = &[
     ("server/app_service", "error http1"),
     ("client_address", "http1 server/app_service"),
     ("upstream", "http1"),
-    ("routes", "client_address request_budget upstream"),
+    ("routes", "client_address http1 request_budget upstream"),
     ("edge_auth", "error http1 routes upstream"),
     (
         "middleware",

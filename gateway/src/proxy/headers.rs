@@ -9,6 +9,7 @@ use shared::request_id::RequestId;
 
 use crate::client_address::Origin;
 use crate::edge_auth::Caller;
+use crate::http1::hop_by_hop::HOP_BY_HOP;
 use crate::http1::request_head::trim;
 use crate::http1::write;
 use crate::routes::HeaderRules;
@@ -16,23 +17,6 @@ use crate::routes::HeaderRules;
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
 const X_FORWARDED_HOST: &str = "x-forwarded-host";
-
-/// Headers of one hop, or that the next hop's client sets by itself. Source: RFC 9110 section 7.6.1.
-const HOP_BY_HOP: [&str; 13] = [
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// Headers that `Connection` cannot take away, because they are meant for whoever answers. Naming them there is not
 /// allowed (RFC 9110 section 7.6.1), and would let a client change what the upstream is asked.

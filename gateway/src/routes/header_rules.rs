@@ -2,6 +2,8 @@
 
 use actix_http::header::{HeaderName, HeaderValue};
 
+use crate::http1::hop_by_hop::HOP_BY_HOP;
+
 /// A route's `request_headers` and `response_headers`. Removed first, then set, in place of all others of the name; what
 /// the gateway itself sets comes after both.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,22 +24,6 @@ impl HeaderRules {
     }
 }
 
-/// Of one hop, or what says where a message ends.
-const OF_THE_CONNECTION: [&str; 12] = [
-    "connection",
-    "content-length",
-    "expect",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "http2-settings",
-];
-
 /// What a rule may name.
 ///
 /// # Errors
@@ -47,15 +33,18 @@ pub fn checked_name(text: &str) -> Result<HeaderName, String> {
         HeaderName::from_bytes(text.as_bytes()).map_err(|_| format!("\"{text}\" is no name of a header"))?;
     // Many servers read an underscore as a dash.
     let same = name.as_str().replace('_', "-");
-    if OF_THE_CONNECTION.contains(&same.as_str()) {
+    if same == "host" {
+        return Err("host is kept with preserve_host = true, and no rule can change it".to_owned());
+    }
+    if HOP_BY_HOP.contains(&same.as_str()) {
         return Err(format!(
             "{name} belongs to the connection, and no rule can change it"
         ));
     }
-    if same == "host" {
-        return Err("host is kept with preserve_host = true, and no rule can change it".to_owned());
-    }
-    if same == "x-request-id" || same.starts_with("x-auth-") || same.starts_with("x-forwarded-") {
+    let is_ours = ["x-auth-", "x-forwarded-", "x-gatehouse-"]
+        .iter()
+        .any(|prefix| same.starts_with(prefix));
+    if is_ours || same == "x-request-id" {
         return Err(format!("{name} is the gateway's own"));
     }
     Ok(name)
@@ -91,6 +80,8 @@ mod tests {
             "x_auth_session_id",
             "X-Forwarded-For",
             "X-Request-ID",
+            "X-Gatehouse-Client-Address",
+            "http2-settings",
             "",
             "a b",
             "a:b",
